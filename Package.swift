@@ -1,0 +1,65 @@
+// swift-tools-version: 6.0
+import PackageDescription
+
+/// Settings of every Swift target: the upcoming language modes that make dependencies and existentials visible.
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+func nio(_ name: String) -> Target.Dependency { .product(name: name, package: "swift-nio") }
+
+let package = Package(
+    name: "egress-lab",
+    products: [.executable(name: "egress-lab", targets: ["egress-lab"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    ],
+    targets: [
+        .systemLibrary(name: "CMnl", path: "Sources/CMnl", pkgConfig: "libmnl", providers: [.apt(["libmnl-dev"])]),
+        .systemLibrary(
+            name: "CNftnl", path: "Sources/CNftnl", pkgConfig: "libnftnl", providers: [.apt(["libnftnl-dev"])]),
+        .systemLibrary(name: "CLdns", path: "Sources/CLdns", pkgConfig: "ldns", providers: [.apt(["libldns-dev"])]),
+        .target(name: "CLinux", dependencies: ["CMnl", "CNftnl"], cSettings: [.define("_GNU_SOURCE")]),
+        .target(name: "NetworkAddresses"),
+        .target(name: "Netlink", dependencies: ["CLinux", "CMnl", "NetworkAddresses"]),
+        .target(name: "Nftables", dependencies: ["Netlink", "CLinux", "CMnl", "CNftnl", "NetworkAddresses"]),
+        .target(name: "Manifests", dependencies: ["NetworkAddresses", "Yams"]),
+        .target(name: "ProxyModel", dependencies: ["NetworkAddresses"]),
+        .target(
+            name: "Proxy",
+            dependencies: [
+                "ProxyModel", "NetworkAddresses", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
+                nio("NIOConcurrencyHelpers"),
+            ]),
+        .target(name: "Mesh", dependencies: ["Manifests", "ProxyModel", "Nftables", "NetworkAddresses"]),
+        .target(name: "Evidence", dependencies: ["Manifests", "NetworkAddresses"]),
+        .target(
+            name: "Lab",
+            dependencies: [
+                "Mesh", "Evidence", "Manifests", "Proxy", "ProxyModel", "Nftables", "Netlink", "CLinux", "CLdns",
+                "NetworkAddresses", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOConcurrencyHelpers"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "X509", package: "swift-certificates"),
+                .product(name: "Crypto", package: "swift-crypto"),
+            ]),
+        .target(name: "Reports", dependencies: ["Evidence", "Manifests", "NetworkAddresses"]),
+        .executableTarget(
+            name: "egress-lab",
+            dependencies: [
+                "Lab", "Mesh", "Evidence", "Manifests", "Proxy", "ProxyModel", "Nftables", "Netlink", "Reports",
+                "NetworkAddresses",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
+    ]
+)
+
+for target in package.targets where [.regular, .executable, .test].contains(target.type) && target.name != "CLinux" {
+    target.swiftSettings = (target.swiftSettings ?? []) + settings
+}

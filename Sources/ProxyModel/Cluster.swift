@@ -1,0 +1,62 @@
+package import NetworkAddresses
+
+/// Envoy: `config.cluster.v3.Cluster`.
+package struct Cluster: Codable, Equatable, Sendable {
+    package enum Discovery: String, Codable, Sendable {
+        /// The address that the client dialled.
+        case originalDestination = "ORIGINAL_DST"
+        /// The listed addresses.
+        case staticEndpoints = "STATIC"
+        /// The listed addresses, known to the control plane; shown as EDS, otherwise as STATIC.
+        case endpointDiscovery = "EDS"
+        /// All addresses that the endpoints' names resolve to, load balanced.
+        case strictDNS = "STRICT_DNS"
+        /// The first address that the endpoint's name resolves to at connect time.
+        case logicalDNS = "LOGICAL_DNS"
+    }
+
+    /// `outbound|443||edition.cnn.com`, `inbound|80||`, `PassthroughCluster`, `BlackHoleCluster`.
+    package var name: String
+    package var discovery: Discovery
+    package var connectTimeoutMs: Int
+    package var endpoints: [Endpoint]
+    /// ORIGINAL_DST: connect to this port instead of the dialled one.
+    package var upstreamPort: UInt16?
+    /// Connect from this address (127.0.0.6 for inbound), per family.
+    package var sourceAddresses: [IPAddress]
+    /// IP families whose DNS answers are used.
+    package var dnsFamilies: [IPFamily]
+    /// How often a name is resolved again when its record gives no time to live, and after failures.
+    package var dnsRefreshMs: Int
+    package var origin: ConfigurationOrigin?
+
+    package init(
+        name: String, discovery: Discovery, connectTimeoutMs: Int = 10_000, endpoints: [Endpoint] = [],
+        upstreamPort: UInt16? = nil, sourceAddresses: [IPAddress] = [], dnsFamilies: [IPFamily] = [.ipv4],
+        dnsRefreshMs: Int = 60_000, origin: ConfigurationOrigin? = nil
+    ) {
+        self.name = name
+        self.discovery = discovery
+        self.connectTimeoutMs = connectTimeoutMs
+        self.endpoints = endpoints
+        self.upstreamPort = upstreamPort
+        self.sourceAddresses = sourceAddresses
+        self.dnsFamilies = dnsFamilies
+        self.dnsRefreshMs = dnsRefreshMs
+        self.origin = origin
+    }
+}
+
+/// One endpoint of a cluster.
+package struct Endpoint: Codable, Equatable, Sendable {
+    /// An IP address, or a name for DNS clusters.
+    package var host: String
+    package var port: UInt16
+    package var weight: Int
+
+    package init(host: String, port: UInt16, weight: Int = 1) {
+        self.host = host
+        self.port = port
+        self.weight = weight
+    }
+}

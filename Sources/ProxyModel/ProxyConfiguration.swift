@@ -1,0 +1,83 @@
+package import NetworkAddresses
+
+/// Everything one proxy does, in Envoy's terms: what a control plane would send it.
+///
+/// A value: equal configurations give equal behaviour. `render --what proxy` prints it as JSON and `proxy --config`
+/// reads that JSON back.
+package struct ProxyConfiguration: Codable, Equatable, Sendable {
+    package var node: ProxyNode
+    package var listeners: [Listener]
+    package var routes: [RouteConfiguration]
+    package var clusters: [Cluster]
+    /// nil: no access log file. Structured records are always handed to the lab.
+    package var accessLog: AccessLogConfiguration?
+    /// The DNS servers for clusters that resolve names; asked as the proxy's own user.
+    package var nameservers: [IPEndpoint]
+
+    package init(
+        node: ProxyNode, listeners: [Listener] = [], routes: [RouteConfiguration] = [], clusters: [Cluster] = [],
+        accessLog: AccessLogConfiguration? = nil, nameservers: [IPEndpoint] = []
+    ) {
+        self.node = node
+        self.listeners = listeners
+        self.routes = routes
+        self.clusters = clusters
+        self.accessLog = accessLog
+        self.nameservers = nameservers
+    }
+}
+
+/// Who the proxy is.
+package struct ProxyNode: Codable, Equatable, Sendable {
+    /// What part a proxy plays in a flow's path.
+    package enum Role: String, Codable, Sendable {
+        case sidecar
+        case gateway
+        case sniProxy = "sni-proxy"
+    }
+
+    /// As Istio names nodes: `sidecar~10.244.0.5~sleep-1.default~default.svc.cluster.local`.
+    package var id: String
+    package var role: Role
+    package var namespace: String
+    package var pod: String
+    package var workload: String
+    package var labels: [String: String]
+    package var serviceAccount: String
+
+    package init(
+        id: String, role: Role, namespace: String, pod: String, workload: String, labels: [String: String] = [:],
+        serviceAccount: String = "default"
+    ) {
+        self.id = id
+        self.role = role
+        self.namespace = namespace
+        self.pod = pod
+        self.workload = workload
+        self.labels = labels
+        self.serviceAccount = serviceAccount
+    }
+}
+
+/// Where a piece of configuration comes from in the user's manifests: `ServiceEntry default/cnn, serviceentry.yaml:14`.
+/// nil where the piece is built in.
+package typealias ConfigurationOrigin = String
+
+/// In which form access-log lines are written.
+package struct AccessLogConfiguration: Codable, Equatable, Sendable {
+    package enum Format: Codable, Equatable, Sendable {
+        /// A line of Envoy's command operators; `\n` at the end is added if missing.
+        case text(String)
+        /// An object whose values are command operators.
+        case json([String: String])
+    }
+
+    /// `/dev/stdout` in a cluster; the lab keeps the lines for `access.log`.
+    package var path: String
+    package var format: Format
+
+    package init(path: String = "/dev/stdout", format: Format) {
+        self.path = path
+        self.format = format
+    }
+}

@@ -1,0 +1,151 @@
+package import NetworkAddresses
+
+/// Envoy: `config.route.v3.RouteConfiguration`.
+package struct RouteConfiguration: Codable, Equatable, Sendable {
+    package var name: String
+    package var virtualHosts: [VirtualHost]
+    /// Envoy's `ignore_port_in_host_matching`.
+    package var ignoresPortInHost: Bool
+
+    package init(name: String, virtualHosts: [VirtualHost], ignoresPortInHost: Bool = true) {
+        self.name = name
+        self.virtualHosts = virtualHosts
+        self.ignoresPortInHost = ignoresPortInHost
+    }
+}
+
+/// Envoy: `config.route.v3.VirtualHost`. Domains: exact, then longest `*suffix`, then longest `prefix*`, then `*`.
+package struct VirtualHost: Codable, Equatable, Sendable {
+    package var name: String
+    package var domains: [String]
+    package var routes: [Route]
+    /// Envoy's `include_request_attempt_count`.
+    package var includesAttemptCount: Bool
+    package var origin: ConfigurationOrigin?
+
+    package init(
+        name: String, domains: [String], routes: [Route], includesAttemptCount: Bool = true,
+        origin: ConfigurationOrigin? = nil
+    ) {
+        self.name = name
+        self.domains = domains
+        self.routes = routes
+        self.includesAttemptCount = includesAttemptCount
+        self.origin = origin
+    }
+}
+
+/// Envoy: `config.route.v3.Route`.
+package struct Route: Codable, Equatable, Sendable {
+    /// What the access log prints as ROUTE_NAME; nil prints `-`.
+    package var name: String?
+    package var match: RouteMatch
+    package var action: RouteAction
+    /// The operation of Envoy's decorator: `httpbin.org:80/*`.
+    package var decorator: String?
+    package var origin: ConfigurationOrigin?
+
+    package init(
+        name: String? = nil, match: RouteMatch = RouteMatch(), action: RouteAction, decorator: String? = nil,
+        origin: ConfigurationOrigin? = nil
+    ) {
+        self.name = name
+        self.match = match
+        self.action = action
+        self.decorator = decorator
+        self.origin = origin
+    }
+}
+
+/// How a string is compared; `regex` must match the whole of it (RE2).
+package enum StringMatch: Codable, Equatable, Sendable {
+    case exact(String)
+    case prefix(String)
+    case suffix(String)
+    case regex(String)
+    case present
+}
+
+/// Envoy: `config.route.v3.RouteMatch`. All given criteria must hold.
+package struct RouteMatch: Codable, Equatable, Sendable {
+    package struct Field: Codable, Equatable, Sendable {
+        /// A header, or `:method`, `:scheme`, `:authority`; or a query parameter.
+        package var name: String
+        package var match: StringMatch
+        package var inverted: Bool
+
+        package init(name: String, match: StringMatch, inverted: Bool = false) {
+            self.name = name
+            self.match = match
+            self.inverted = inverted
+        }
+    }
+
+    /// nil matches every path.
+    package var path: StringMatch?
+    package var ignoresCase: Bool
+    package var headers: [Field]
+    package var queryParameters: [Field]
+
+    package init(
+        path: StringMatch? = nil, ignoresCase: Bool = false, headers: [Field] = [], queryParameters: [Field] = []
+    ) {
+        self.path = path
+        self.ignoresCase = ignoresCase
+        self.headers = headers
+        self.queryParameters = queryParameters
+    }
+}
+
+package enum RouteAction: Codable, Equatable, Sendable {
+    case forward(ForwardAction)
+    /// An answer of the proxy's own (502 of `block_all`).
+    case directResponse(status: Int, body: String)
+}
+
+/// Envoy: `config.route.v3.RouteAction`.
+package struct ForwardAction: Codable, Equatable, Sendable {
+    package var clusters: [WeightedCluster]
+    /// 0: none. Covers all retries.
+    package var timeoutMs: Int
+    package var retries: RetryPolicy?
+
+    package init(clusters: [WeightedCluster], timeoutMs: Int = 0, retries: RetryPolicy? = nil) {
+        self.clusters = clusters
+        self.timeoutMs = timeoutMs
+        self.retries = retries
+    }
+}
+
+package struct WeightedCluster: Codable, Equatable, Sendable {
+    package var name: String
+    package var weight: Int
+
+    package init(name: String, weight: Int = 1) {
+        self.name = name
+        self.weight = weight
+    }
+}
+
+/// Envoy: `config.route.v3.RetryPolicy`.
+package struct RetryPolicy: Codable, Equatable, Sendable {
+    /// Envoy's conditions: `connect-failure`, `refused-stream`, `unavailable`, `cancelled`, `retriable-status-codes`,
+    /// `5xx`, `gateway-error`, `reset`.
+    package var retryOn: [String]
+    package var numRetries: Int
+    /// 0: the route's timeout alone.
+    package var perTryTimeoutMs: Int
+    package var retriableStatusCodes: [Int]
+    package var baseIntervalMs: Int
+
+    package init(
+        retryOn: [String], numRetries: Int, perTryTimeoutMs: Int = 0, retriableStatusCodes: [Int] = [],
+        baseIntervalMs: Int = 25
+    ) {
+        self.retryOn = retryOn
+        self.numRetries = numRetries
+        self.perTryTimeoutMs = perTryTimeoutMs
+        self.retriableStatusCodes = retriableStatusCodes
+        self.baseIntervalMs = baseIntervalMs
+    }
+}

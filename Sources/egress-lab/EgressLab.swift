@@ -1,0 +1,6 @@
+import ArgumentParser
+
+@main
+struct EgressLab: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "egress-lab")
+}
