@@ -1,0 +1,26 @@
+package import NIOCore
+package import ProxyModel
+
+/// The proxy inside this process, on SwiftNIO. Each works on one event loop of its group.
+package final class BundledProxy: DataPlane {
+    private let worker: ProxyWorker
+
+    /// - Parameters:
+    ///   - context: entered for every socket.
+    ///   - sink: gets the events, on the proxy's event loop; must return soon.
+    package init(
+        configuration: ProxyConfiguration, context: any NetworkContext, resolver: any HostResolver,
+        group: any EventLoopGroup, sink: @escaping @Sendable (ProxyEvent) -> Void
+    ) {
+        worker = ProxyWorker(
+            configuration: configuration, context: context, resolver: resolver, loop: group.next(), sink: sink)
+    }
+
+    package func start() async throws { try await worker.start() }
+    package func update(_ configuration: ProxyConfiguration) async throws { try await worker.update(configuration) }
+    package func stop() async { await worker.stop() }
+    package func statistics() -> [String: UInt64] { worker.statistics.snapshot() }
+    package func statistic(_ name: String) -> UInt64? { worker.statistics.value(of: name) }
+    package func accessLogLines() -> [String] { worker.log.lines() }
+    package func accessLogRecords() -> [AccessLogRecord] { worker.log.records() }
+}
