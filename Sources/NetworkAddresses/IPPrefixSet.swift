@@ -37,8 +37,9 @@ package struct IPPrefixSet: Hashable, Sendable {
             {
                 if let start = next, hole.lowerBound.value > start {
                     result.append(
-                        IPAddress(family: family, value: start)...IPAddress(
-                            family: family, value: hole.lowerBound.value - 1))
+                        IPAddress(
+                            family: family, value: start)...IPAddress(
+                                family: family, value: hole.lowerBound.value - 1))
                 }
                 next = hole.upperBound >= range.upperBound ? nil : hole.upperBound.value + 1
             }

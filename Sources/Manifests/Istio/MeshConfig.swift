@@ -1,0 +1,100 @@
+/// `istio.mesh.v1alpha1.MeshConfig` and the chart values beside it, as far as the data plane depends on them. Every
+/// field is nil where nothing was said, so that several sources (scenario, ConfigMap, IstioOperator) can be laid over
+/// each other.
+package struct MeshConfig: Sendable, Equatable {
+    package enum OutboundTrafficPolicy: String, Sendable {
+        case registryOnly = "REGISTRY_ONLY"
+        case allowAny = "ALLOW_ANY"
+    }
+
+    /// What `proxyConfig.proxyHeaders` may switch off.
+    package struct ProxyHeaders: Sendable, Equatable {
+        package var requestIDDisabled: Bool?
+        package var attemptCountDisabled: Bool?
+        package var serverDisabled: Bool?
+        /// `metadataExchangeHeaders.mode: IN_MESH`.
+        package var metadataExchangeInMeshOnly: Bool?
+
+        package init() {}
+    }
+
+    /// nil: no `outboundTrafficPolicy` block at all. A block without mode is REGISTRY_ONLY (the enum's zero).
+    package var outboundTrafficPolicy: Located<OutboundTrafficPolicy>?
+    /// nil or empty: no access log.
+    package var accessLogFile: String?
+    /// `TEXT` or `JSON`.
+    package var accessLogEncoding: String?
+    package var accessLogFormat: String?
+    package var rootNamespace: String?
+    package var trustDomain: String?
+    package var proxyListenPort: UInt16?
+    package var proxyInboundListenPort: UInt16?
+    /// `defaultConfig.interceptionMode`.
+    package var interceptionMode: Located<String>?
+    /// `defaultConfig.holdApplicationUntilProxyStarts`.
+    package var holdApplicationUntilProxyStarts: Bool?
+    /// `defaultConfig.proxyMetadata`.
+    package var proxyMetadata: [String: Located<String>] = [:]
+    package var proxyHeaders = ProxyHeaders()
+    /// `connectTimeout` in milliseconds.
+    package var connectTimeoutMs: Int?
+
+    // `values.global.proxy.*` of the charts; capture settings that annotations replace.
+    package var includeIPRanges: Located<String>?
+    package var excludeIPRanges: Located<String>?
+    package var includeOutboundPorts: Located<String>?
+    package var excludeOutboundPorts: Located<String>?
+    package var includeInboundPorts: Located<String>?
+    package var excludeInboundPorts: Located<String>?
+    /// `values.pilot.env.ENABLE_NATIVE_SIDECARS` or `values.global.proxy.nativeSidecar`-like switches.
+    package var nativeSidecars: Bool?
+    /// `values.sidecarInjectorWebhook.enableNamespacesByDefault`.
+    package var enableNamespacesByDefault: Bool?
+
+    package init() {}
+
+    /// `over` wins field by field; maps are merged.
+    package func overlaid(by over: MeshConfig) -> MeshConfig {
+        var result = self
+        func lay<V>(_ path: WritableKeyPath<MeshConfig, V?>) {
+            if let value = over[keyPath: path] { result[keyPath: path] = value }
+        }
+        lay(\.outboundTrafficPolicy)
+        lay(\.accessLogFile)
+        lay(\.accessLogEncoding)
+        lay(\.accessLogFormat)
+        lay(\.rootNamespace)
+        lay(\.trustDomain)
+        lay(\.proxyListenPort)
+        lay(\.proxyInboundListenPort)
+        lay(\.interceptionMode)
+        lay(\.holdApplicationUntilProxyStarts)
+        lay(\.proxyHeaders.requestIDDisabled)
+        lay(\.proxyHeaders.attemptCountDisabled)
+        lay(\.proxyHeaders.serverDisabled)
+        lay(\.proxyHeaders.metadataExchangeInMeshOnly)
+        lay(\.connectTimeoutMs)
+        lay(\.includeIPRanges)
+        lay(\.excludeIPRanges)
+        lay(\.includeOutboundPorts)
+        lay(\.excludeOutboundPorts)
+        lay(\.includeInboundPorts)
+        lay(\.excludeInboundPorts)
+        lay(\.nativeSidecars)
+        lay(\.enableNamespacesByDefault)
+        result.proxyMetadata.merge(over.proxyMetadata) { _, new in new }
+        return result
+    }
+}
+
+/// `install.istio.io/v1alpha1/IstioOperator`: its `meshConfig` and `values`.
+package struct IstioOperator: Resource, Equatable {
+    package static let kind = "IstioOperator"
+    package var metadata: ObjectMeta
+    package var meshConfig: MeshConfig
+
+    package init(metadata: ObjectMeta, meshConfig: MeshConfig) {
+        self.metadata = metadata
+        self.meshConfig = meshConfig
+    }
+}

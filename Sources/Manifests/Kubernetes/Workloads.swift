@@ -1,0 +1,146 @@
+package import NetworkAddresses
+
+/// `v1/Namespace`. Every namespace has the label `kubernetes.io/metadata.name`, which the reader adds.
+package struct Namespace: Resource, Equatable {
+    package static let kind = "Namespace"
+    package static let isClusterScoped = true
+    package var metadata: ObjectMeta
+
+    package init(metadata: ObjectMeta) { self.metadata = metadata }
+}
+
+/// `v1/ServiceAccount`.
+package struct ServiceAccount: Resource, Equatable {
+    package static let kind = "ServiceAccount"
+    package var metadata: ObjectMeta
+
+    package init(metadata: ObjectMeta) { self.metadata = metadata }
+}
+
+/// `v1/Pod`, or a pod template of a workload.
+package struct Pod: Resource, Equatable {
+    package static let kind = "Pod"
+    package var metadata: ObjectMeta
+    package var spec: PodSpec
+    /// `status.podIPs`, where a dump of a live cluster gives them.
+    package var addresses: [IPAddress]
+
+    package init(metadata: ObjectMeta, spec: PodSpec, addresses: [IPAddress] = []) {
+        self.metadata = metadata
+        self.spec = spec
+        self.addresses = addresses
+    }
+}
+
+/// The parts of a pod's specification that its network depends on.
+package struct PodSpec: Sendable, Equatable {
+    package var containers: [Container]
+    package var initContainers: [Container]
+    package var serviceAccountName: String
+    package var nodeName: String?
+    package var hostNetwork: Bool
+    package var hostname: String?
+    /// `securityContext.runAsUser` and `runAsGroup` of the pod.
+    package var runAsUser: UInt32?
+    package var runAsGroup: UInt32?
+    /// `securityContext.sysctls`; `net.ipv6.conf.all.disable_ipv6: "1"` makes the pod IPv4-only.
+    package var sysctls: [String: String]
+
+    package init(
+        containers: [Container], initContainers: [Container] = [], serviceAccountName: String = "default",
+        nodeName: String? = nil, hostNetwork: Bool = false, hostname: String? = nil, runAsUser: UInt32? = nil,
+        runAsGroup: UInt32? = nil, sysctls: [String: String] = [:]
+    ) {
+        self.containers = containers
+        self.initContainers = initContainers
+        self.serviceAccountName = serviceAccountName
+        self.nodeName = nodeName
+        self.hostNetwork = hostNetwork
+        self.hostname = hostname
+        self.runAsUser = runAsUser
+        self.runAsGroup = runAsGroup
+        self.sysctls = sysctls
+    }
+}
+
+/// A container of a pod.
+package struct Container: Sendable, Equatable {
+    package struct Port: Sendable, Equatable {
+        package var name: String?
+        package var number: UInt16
+        package var transport: IPProtocol
+
+        package init(name: String? = nil, number: UInt16, transport: IPProtocol = .tcp) {
+            self.name = name
+            self.number = number
+            self.transport = transport
+        }
+    }
+
+    package var name: String
+    package var image: String
+    package var command: [String]
+    package var arguments: [String]
+    package var ports: [Port]
+    package var environment: [String: String]
+    package var runAsUser: UInt32?
+    package var runAsGroup: UInt32?
+    /// `securityContext.capabilities.add`, without the `CAP_` prefix.
+    package var addedCapabilities: [String]
+    /// `restartPolicy: Always` on an init container: a native sidecar.
+    package var isNativeSidecar: Bool
+    package var location: SourceLocation
+
+    package init(
+        name: String, image: String = "", command: [String] = [], arguments: [String] = [], ports: [Port] = [],
+        environment: [String: String] = [:], runAsUser: UInt32? = nil, runAsGroup: UInt32? = nil,
+        addedCapabilities: [String] = [], isNativeSidecar: Bool = false, location: SourceLocation
+    ) {
+        self.name = name
+        self.image = image
+        self.command = command
+        self.arguments = arguments
+        self.ports = ports
+        self.environment = environment
+        self.runAsUser = runAsUser
+        self.runAsGroup = runAsGroup
+        self.addedCapabilities = addedCapabilities
+        self.isNativeSidecar = isNativeSidecar
+        self.location = location
+    }
+}
+
+/// `apps/v1` and `batch/v1` kinds that make pods: one type, told apart by their kind.
+package struct Workload: Resource, Equatable {
+    package enum Kind: String, Sendable, CaseIterable {
+        case deployment = "Deployment"
+        case replicaSet = "ReplicaSet"
+        case statefulSet = "StatefulSet"
+        case daemonSet = "DaemonSet"
+        case job = "Job"
+    }
+
+    /// Not the manifest's word: `workloadKind` has that.
+    package static let kind = "Workload"
+    package var workloadKind: Kind
+    package var metadata: ObjectMeta
+    package var replicas: Int
+    package var selector: LabelSelector
+    /// Labels and annotations of the pods; its name is ignored.
+    package var template: Pod
+
+    package init(
+        workloadKind: Kind, metadata: ObjectMeta, replicas: Int = 1, selector: LabelSelector = LabelSelector(),
+        template: Pod
+    ) {
+        self.workloadKind = workloadKind
+        self.metadata = metadata
+        self.replicas = replicas
+        self.selector = selector
+        self.template = template
+    }
+
+    package var id: ResourceID {
+        ResourceID(kind: workloadKind.rawValue, namespace: metadata.namespace, name: metadata.name)
+    }
+}

@@ -1,0 +1,146 @@
+/// Names a resource: kind, namespace (empty for cluster-scoped kinds) and name.
+package struct ResourceID: Hashable, Sendable, CustomStringConvertible {
+    package var kind: String
+    package var namespace: String
+    package var name: String
+
+    package init(kind: String, namespace: String, name: String) {
+        self.kind = kind
+        self.namespace = namespace
+        self.name = name
+    }
+
+    /// `Kind/namespace/name`, or `Kind/name`.
+    package var description: String { namespace.isEmpty ? "\(kind)/\(name)" : "\(kind)/\(namespace)/\(name)" }
+}
+
+/// What every resource says of itself.
+package struct ObjectMeta: Sendable, Equatable {
+    package var name: String
+    /// `default` when the manifest names none; empty for cluster-scoped kinds.
+    package var namespace: String
+    package var labels: [String: String]
+    package var annotations: [String: Located<String>]
+    /// Seconds since 1970; resources without one are aged by the order in which they were applied.
+    package var creationTimestamp: Double?
+    /// Where the resource begins.
+    package var location: SourceLocation
+
+    package init(
+        name: String, namespace: String = "default", labels: [String: String] = [:],
+        annotations: [String: Located<String>] = [:], creationTimestamp: Double? = nil, location: SourceLocation
+    ) {
+        self.name = name
+        self.namespace = namespace
+        self.labels = labels
+        self.annotations = annotations
+        self.creationTimestamp = creationTimestamp
+        self.location = location
+    }
+}
+
+/// A typed Kubernetes or Istio object.
+package protocol Resource: Sendable {
+    /// The kind as manifests spell it.
+    static var kind: String { get }
+    /// True where the kind has no namespace.
+    static var isClusterScoped: Bool { get }
+    var metadata: ObjectMeta { get }
+}
+
+extension Resource {
+    package static var isClusterScoped: Bool { false }
+    package var id: ResourceID {
+        ResourceID(kind: Self.kind, namespace: metadata.namespace, name: metadata.name)
+    }
+    /// The origin of a field of this resource.
+    package func origin(_ field: String = "", at location: SourceLocation? = nil) -> Origin {
+        Origin(
+            kind: Self.kind, namespace: metadata.namespace, name: metadata.name, field: field,
+            location: location ?? metadata.location)
+    }
+}
+
+/// The objects that a cluster holds at one moment, in the order in which they were first applied (oldest first).
+package struct ResourceSet: Sendable {
+    package private(set) var all: [any Resource] = []
+    private var positions: [ResourceID: Int] = [:]
+
+    package init() {}
+
+    /// Creates or replaces; a replaced object keeps its age.
+    package mutating func apply(_ resource: any Resource) {
+        if let position = positions[resource.id] {
+            all[position] = resource
+        } else {
+            positions[resource.id] = all.count
+            all.append(resource)
+        }
+    }
+
+    /// Removes the object; false when there was none, which kubectl's `--ignore-not-found` forgives.
+    @discardableResult
+    package mutating func delete(_ id: ResourceID) -> Bool {
+        guard let position = positions.removeValue(forKey: id) else { return false }
+        all.remove(at: position)
+        for (other, index) in positions where index > position { positions[other] = index - 1 }
+        return true
+    }
+
+    /// All objects of a kind, oldest first (creation time where given, then order of application).
+    package func resources<R: Resource>(_ type: R.Type) -> [R] {
+        all.enumerated()
+            .compactMap { index, resource in (resource as? R).map { (index, $0) } }
+            .sorted { a, b in
+                switch (a.1.metadata.creationTimestamp, b.1.metadata.creationTimestamp) {
+                case (let x?, let y?) where x != y: x < y
+                default: a.0 < b.0
+                }
+            }
+            .map(\.1)
+    }
+
+    package func resource<R: Resource>(_ type: R.Type, _ namespace: String, _ name: String) -> R? {
+        positions[ResourceID(kind: R.kind, namespace: namespace, name: name)].flatMap { all[$0] as? R }
+    }
+}
+
+/// A Kubernetes label selector: all requirements must hold; an empty one selects everything.
+package struct LabelSelector: Sendable, Equatable {
+    package enum Operator: String, Sendable {
+        case `in` = "In", notIn = "NotIn", exists = "Exists", doesNotExist = "DoesNotExist"
+    }
+
+    package struct Requirement: Sendable, Equatable {
+        package var key: String
+        package var `operator`: Operator
+        package var values: [String]
+
+        package init(key: String, operator: Operator, values: [String] = []) {
+            self.key = key
+            self.operator = `operator`
+            self.values = values
+        }
+    }
+
+    package var matchLabels: [String: String]
+    package var matchExpressions: [Requirement]
+
+    package init(matchLabels: [String: String] = [:], matchExpressions: [Requirement] = []) {
+        self.matchLabels = matchLabels
+        self.matchExpressions = matchExpressions
+    }
+
+    package func matches(_ labels: [String: String]) -> Bool {
+        matchLabels.allSatisfy { labels[$0.key] == $0.value }
+            && matchExpressions.allSatisfy { requirement in
+                let value = labels[requirement.key]
+                switch requirement.operator {
+                case .in: return value.map(requirement.values.contains) ?? false
+                case .notIn: return !(value.map(requirement.values.contains) ?? false)
+                case .exists: return value != nil
+                case .doesNotExist: return value == nil
+                }
+            }
+    }
+}

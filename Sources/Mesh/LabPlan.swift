@@ -1,0 +1,143 @@
+package import Manifests
+package import NetworkAddresses
+package import Nftables
+package import ProxyModel
+
+/// Everything that is to be realised, as a value: equal plans give equal labs.
+package struct LabPlan: Sendable {
+    package var pods: [PodPlan]
+    package var node: NodePlan
+    package var internet: InternetPlan
+    package var dns: DNSPlan
+    /// Semantics assumed where Kubernetes or Istio leave them open; printed with the results.
+    package var assumptions: [String]
+
+    package init(
+        pods: [PodPlan], node: NodePlan, internet: InternetPlan, dns: DNSPlan, assumptions: [String] = []
+    ) {
+        self.pods = pods
+        self.node = node
+        self.internet = internet
+        self.dns = dns
+        self.assumptions = assumptions
+    }
+}
+
+/// One pod: its link, its rules, its proxy and the ports on which its containers answer.
+package struct PodPlan: Sendable {
+    package var pod: ClusterPod
+    /// The node's end of the pod's link: `veth7`.
+    package var nodeInterface: String
+    /// What `nft list ruleset` prints in the pod's namespace; empty without a sidecar.
+    package var ruleset: Ruleset
+    /// nil: no sidecar.
+    package var proxy: ProxyConfiguration?
+    /// TCP ports on which the pod's containers answer.
+    package var tcpPorts: [UInt16]
+    /// UDP ports on which the pod's containers answer.
+    package var udpPorts: [UInt16]
+
+    package init(
+        pod: ClusterPod, nodeInterface: String, ruleset: Ruleset, proxy: ProxyConfiguration?,
+        tcpPorts: [UInt16] = [], udpPorts: [UInt16] = []
+    ) {
+        self.pod = pod
+        self.nodeInterface = nodeInterface
+        self.ruleset = ruleset
+        self.proxy = proxy
+        self.tcpPorts = tcpPorts
+        self.udpPorts = udpPorts
+    }
+}
+
+/// The node: Service translation, NetworkPolicy, and the watch at the cluster's boundary.
+package struct NodePlan: Sendable {
+    package var name: String
+    package var addresses: [IPAddress]
+    package var ruleset: Ruleset
+    /// What each drop-log prefix stands for: the policies that isolate the pod, and the direction.
+    package var dropReasons: [String: DropReason]
+
+    package init(
+        name: String, addresses: [IPAddress], ruleset: Ruleset, dropReasons: [String: DropReason] = [:]
+    ) {
+        self.name = name
+        self.addresses = addresses
+        self.ruleset = ruleset
+        self.dropReasons = dropReasons
+    }
+}
+
+/// Why the node dropped a packet.
+package struct DropReason: Sendable, Equatable {
+    package var pod: PodID
+    package var direction: NetworkPolicy.Direction
+    /// The policies that isolate the pod in that direction.
+    package var policies: [Origin]
+
+    package init(pod: PodID, direction: NetworkPolicy.Direction, policies: [Origin]) {
+        self.pod = pod
+        self.direction = direction
+        self.policies = policies
+    }
+}
+
+/// The world outside: every address answers; these have names and known servers.
+package struct InternetPlan: Sendable {
+    package var hosts: [InternetHost]
+    package var ruleset: Ruleset
+
+    package init(hosts: [InternetHost], ruleset: Ruleset) {
+        self.hosts = hosts
+        self.ruleset = ruleset
+    }
+}
+
+/// What the cluster's DNS server answers.
+package struct DNSPlan: Sendable {
+    package var clusterDomain: String
+    /// The addresses in pods' `resolv.conf`: kube-dns' ClusterIPs.
+    package var nameservers: [IPAddress]
+    /// The pod that serves them.
+    package var pod: PodID
+    /// Fully qualified names (lower case, without a final dot) inside the cluster.
+    package var records: [String: [IPAddress]]
+    /// Names outside: exact ones and `*.suffix`.
+    package var internetRecords: [String: [IPAddress]]
+
+    package init(
+        clusterDomain: String = "cluster.local", nameservers: [IPAddress], pod: PodID,
+        records: [String: [IPAddress]], internetRecords: [String: [IPAddress]]
+    ) {
+        self.clusterDomain = clusterDomain
+        self.nameservers = nameservers
+        self.pod = pod
+        self.records = records
+        self.internetRecords = internetRecords
+    }
+
+    /// The search domains of a pod's `resolv.conf`, in order; `ndots` is 5.
+    package func searchDomains(namespace: String) -> [String] {
+        ["\(namespace).svc.\(clusterDomain)", "svc.\(clusterDomain)", clusterDomain]
+    }
+}
+
+/// Numbers that the plan and the observers agree upon.
+package enum LabConstants {
+    /// NFLOG group of the node's drop rules.
+    package static let dropLogGroup: UInt16 = 1
+    /// NFLOG group of the node's boundary rule: the first packet of each flow that leaves for the internet.
+    package static let boundaryLogGroup: UInt16 = 2
+    /// NFLOG group of the internet's arrival rule: the first packet of each flow that came in.
+    package static let arrivalLogGroup: UInt16 = 3
+    /// Bytes of each logged packet that are kept.
+    package static let logSnapLength: UInt32 = 256
+    /// The node's link to the internet, in both namespaces.
+    package static let internetInterface = "internet"
+    package static let nodeInterfaceInInternet = "cluster"
+    /// TCP port of the internet's one listener; every connection is redirected there.
+    package static let internetTCPPort: UInt16 = 1
+    /// UDP port of the internet's echo server; every datagram but DNS is redirected there.
+    package static let internetUDPPort: UInt16 = 1
+    package static let dnsPort: UInt16 = 53
+}
