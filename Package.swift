@@ -38,12 +38,17 @@ let package = Package(
                 "ProxyModel", "NetworkAddresses", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
                 nio("NIOConcurrencyHelpers"),
             ]),
+        .target(
+            name: "DNS",
+            dependencies: [
+                "CLdns", "NetworkAddresses", "Proxy", nio("NIOCore"), nio("NIOPosix"), nio("NIOConcurrencyHelpers"),
+            ]),
         .target(name: "Mesh", dependencies: ["Manifests", "ProxyModel", "Nftables", "NetworkAddresses"]),
         .target(name: "Evidence", dependencies: ["Manifests", "NetworkAddresses"]),
         .target(
             name: "Lab",
             dependencies: [
-                "Mesh", "Evidence", "Manifests", "Proxy", "ProxyModel", "Nftables", "Netlink", "CLinux", "CLdns",
+                "Mesh", "Evidence", "Manifests", "Proxy", "ProxyModel", "Nftables", "Netlink", "CLinux", "DNS",
                 "NetworkAddresses", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOConcurrencyHelpers"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "X509", package: "swift-certificates"),
@@ -54,7 +59,7 @@ let package = Package(
             name: "egress-lab",
             dependencies: [
                 "Lab", "Mesh", "Evidence", "Manifests", "Proxy", "ProxyModel", "Nftables", "Netlink", "Reports",
-                "NetworkAddresses",
+                "NetworkAddresses", "DNS", nio("NIOPosix"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
     ]

@@ -1,5 +1,5 @@
-import NIOSSL
-import X509
 import Crypto
 import NIOHTTP1
 import NIOPosix
+import NIOSSL
+import X509
