@@ -1,0 +1,65 @@
+/// A named set of a table, or a map from keys to verdicts.
+package struct NamedSet: Sendable, Hashable {
+    /// Whether the elements carry verdicts.
+    package enum Kind: Sendable, Hashable {
+        case set, verdictMap
+    }
+    /// What the elements may be.
+    package struct Flags: OptionSet, Sendable, Hashable {
+        package let rawValue: UInt32
+        package init(rawValue: UInt32) { self.rawValue = rawValue }
+        /// Elements may be ranges and prefixes. Ranges of a plain set are merged where they overlap or touch.
+        package static let interval = Flags(rawValue: 4)
+    }
+
+    package var name: String
+    package var kind: Kind
+    /// The types of the key; more than one make a concatenation.
+    package var keys: [DataType]
+    package var flags: Flags
+    package var elements: [SetElement]
+
+    /// A set, or a map if `kind` says so.
+    package init(
+        name: String, kind: Kind = .set, keys: [DataType], flags: Flags = [], elements: [SetElement] = []
+    ) {
+        (self.name, self.kind, self.keys, self.flags, self.elements) = (name, kind, keys, flags, elements)
+    }
+
+    /// A map from keys to verdicts; every element needs one.
+    package static func verdictMap(
+        name: String, keys: [DataType], flags: Flags = [], elements: [SetElement] = []
+    ) -> NamedSet {
+        NamedSet(name: name, kind: .verdictMap, keys: keys, flags: flags, elements: elements)
+    }
+
+    /// The set as nft prints it inside a table.
+    package var text: String {
+        var lines = ["\t\(kind == .set ? "set" : "map") \(name) {"]
+        let type = keys.map(\.text).joined(separator: " . ")
+        lines.append("\t\ttype \(type)" + (kind == .set ? "" : " : verdict"))
+        if flags.contains(.interval) { lines.append("\t\tflags interval") }
+        let listed = SetListing(keys: keys, flags: flags, elements: elements).texts
+        if !listed.isEmpty {
+            let perLine = keys.count == 1 ? keys[0].elementsPerLine : 1
+            let body = listed.enumerated().map { index, text in
+                index == 0 ? text : (index % perLine == 0 ? ",\n\t\t\t     " : ", ") + text
+            }
+            lines.append("\t\telements = { \(body.joined()) }")
+        }
+        return lines.joined(separator: "\n") + "\n\t}\n"
+    }
+}
+
+/// A key of a set, with its verdict in a map.
+package struct SetElement: Sendable, Hashable {
+    /// One value for each type of the set's key.
+    package var key: [Value]
+    package var verdict: Verdict?
+
+    /// An element with `key`, of several values in a concatenated set.
+    package init(_ key: Value..., verdict: Verdict? = nil) { (self.key, self.verdict) = (key, verdict) }
+
+    /// An element with `key`, of several values in a concatenated set.
+    package init(key: [Value], verdict: Verdict? = nil) { (self.key, self.verdict) = (key, verdict) }
+}

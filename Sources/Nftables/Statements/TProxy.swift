@@ -1,0 +1,18 @@
+package import NetworkAddresses
+
+/// Hands the packet to a transparent socket of this machine, addresses unchanged.
+///
+/// A transport match must stand before it in the rule.
+package struct TProxy: Statement {
+    /// nil for both families.
+    package let family: IPFamily?
+    package let port: UInt16
+    package init(family: IPFamily? = nil, to port: UInt16) { (self.family, self.port) = (family, port) }
+    package var text: String {
+        switch family {
+        case .ipv4?: "tproxy ip to :\(port)"
+        case .ipv6?: "tproxy ip6 to :\(port)"
+        case nil: "tproxy to :\(port)"
+        }
+    }
+}
