@@ -1,0 +1,35 @@
+/// What a proxy's own record says that it decided.
+package enum ProxyDecision: Sendable, Equatable {
+    /// It passed the traffic on.
+    case forwarded
+    /// Policy: black hole, no route, RBAC.
+    case denied(String)
+    /// Not policy: no such cluster, no endpoint, a failed connect.
+    case failed(String)
+
+    package init(_ record: ProxyRecord) {
+        let flags = Set(record.responseFlags)
+        let details = record.responseCodeDetails ?? ""
+        let termination = record.fields["connection_termination_details"] ?? ""
+        if record.upstreamCluster == "BlackHoleCluster" {
+            self = .denied("BlackHoleCluster")
+        } else if record.routeName == "block_all" || details == "direct_response" && record.responseCode == 502 {
+            self = .denied("route block_all, 502")
+        } else if flags.contains("NR") {
+            self = .denied(details.isEmpty ? "no route (NR)" : "NR \(details)")
+        } else if details.hasPrefix("rbac_access_denied") || termination.hasPrefix("rbac_access_denied") {
+            self = .denied(details.isEmpty ? termination : details)
+        } else if flags.contains("NC") {
+            self = .failed("cluster not found (NC)")
+        } else if flags.contains("UH") {
+            self = .failed("no healthy upstream (UH)")
+        } else if flags.contains("UF") {
+            let why = record.fields["upstream_transport_failure_reason"].map { ": \($0)" } ?? ""
+            self = .failed("upstream connect failed (UF)\(why)")
+        } else if flags.contains("DPE") {
+            self = .failed("the request was malformed (DPE)")
+        } else {
+            self = .forwarded
+        }
+    }
+}
