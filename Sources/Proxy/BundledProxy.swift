@@ -3,17 +3,19 @@ package import ProxyModel
 
 /// The proxy inside this process, on SwiftNIO. Each works on one event loop of its group.
 package final class BundledProxy: DataPlane {
-    private let worker: ProxyWorker
+    let worker: ProxyWorker
 
     /// - Parameters:
     ///   - context: entered for every socket.
+    ///   - drainTime: how long connections of changed or removed filter chains live on after an update.
     ///   - sink: gets the events, on the proxy's event loop; must return soon.
     package init(
         configuration: ProxyConfiguration, context: any NetworkContext, resolver: any HostResolver,
-        group: any EventLoopGroup, sink: @escaping @Sendable (ProxyEvent) -> Void
+        group: any EventLoopGroup, drainTime: TimeAmount = .seconds(1), sink: @escaping @Sendable (ProxyEvent) -> Void
     ) {
         worker = ProxyWorker(
-            configuration: configuration, context: context, resolver: resolver, loop: group.next(), sink: sink)
+            configuration: configuration, context: context, resolver: resolver, loop: group.next(),
+            drainTime: drainTime, sink: sink)
     }
 
     package func start() async throws { try await worker.start() }

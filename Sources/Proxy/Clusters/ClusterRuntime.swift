@@ -1,0 +1,118 @@
+import NIOCore
+import NetworkAddresses
+import ProxyModel
+
+/// A cluster at work: its hosts, their discovery and the choice among them. Confined to the worker's loop.
+final class ClusterRuntime: @unchecked Sendable {
+    private(set) var model: Cluster
+    let counters: ClusterCounters
+    private var hosts: [UpstreamHost] = []
+    private var originalHosts: [IPEndpoint: UpstreamHost] = [:]
+    private var names: NameResolution?
+    private var next = 0
+    private let resolver: any HostResolver
+    private let loop: any EventLoop
+
+    init(_ model: Cluster, resolver: any HostResolver, loop: any EventLoop, statistics: ProxyStatistics) {
+        self.model = model
+        self.resolver = resolver
+        self.loop = loop
+        counters = ClusterCounters(statistics, cluster: model.name)
+        discover()
+    }
+
+    /// Follows a changed model; hosts that stay keep their connections, names that stay keep their addresses.
+    func update(_ model: Cluster) {
+        let old = self.model
+        guard old != model else { return }
+        self.model = model
+        let sameNames =
+            old.discovery == model.discovery && old.endpoints == model.endpoints && old.dnsFamilies == model.dnsFamilies
+        if !sameNames || model.discovery.isStatic { discover() }
+    }
+
+    /// The cluster is gone from the configuration.
+    func retire() {
+        names?.stop()
+        names = nil
+        setHosts([])
+        for host in originalHosts.values { host.retire() }
+        originalHosts = [:]
+    }
+
+    /// Calls `body` once the hosts are known: at once, except while the first DNS answers are awaited.
+    func whenReady(_ body: @escaping () -> Void) {
+        if let names, !names.isComplete, hosts.isEmpty { names.whenComplete(body) } else { body() }
+    }
+
+    /// A host for a connection dialled to `destination`; nil when there is none. Hosts of `failed` are a last resort.
+    func pick(for destination: IPEndpoint, avoiding failed: Set<IPEndpoint> = []) -> UpstreamHost? {
+        if model.discovery == .originalDestination { return originalHost(destination) }
+        let fresh = failed.isEmpty ? hosts : hosts.filter { !failed.contains($0.endpoint) }
+        let candidates = fresh.isEmpty ? hosts : fresh
+        guard let first = candidates.first else { return nil }
+        if candidates.count == 1 { return first }
+        return candidates.contains { $0.weight != first.weight }
+            ? pickWeighted(candidates) : pickLeastActive(candidates)
+    }
+
+    /// The address to connect from; nil leaves it to the kernel.
+    func sourceAddress(for family: IPFamily) -> IPAddress? {
+        model.sourceAddresses.first { $0.family == family }
+    }
+
+    private func pickLeastActive(_ candidates: [UpstreamHost]) -> UpstreamHost? {
+        next &+= 1
+        let least = candidates.map(\.active).min() ?? 0
+        let ties = candidates.filter { $0.active == least }
+        return ties[Int(UInt(bitPattern: next) % UInt(ties.count))]
+    }
+
+    /// nginx's smooth weighted round robin.
+    private func pickWeighted(_ candidates: [UpstreamHost]) -> UpstreamHost? {
+        for host in candidates { host.credit += host.weight }
+        let best = candidates.max { $0.credit < $1.credit }
+        best?.credit -= candidates.reduce(0) { $0 + $1.weight }
+        return best
+    }
+
+    private func originalHost(_ destination: IPEndpoint) -> UpstreamHost {
+        let endpoint = IPEndpoint(destination.address, model.upstreamPort ?? destination.port)
+        if let host = originalHosts[endpoint] { return host }
+        if originalHosts.count >= 1024 { originalHosts = originalHosts.filter { !$0.value.isUnused } }
+        let host = UpstreamHost(endpoint)
+        originalHosts[endpoint] = host
+        return host
+    }
+
+    private func discover() {
+        names?.stop()
+        names = nil
+        switch model.discovery {
+        case .originalDestination: setHosts([])
+        case .staticEndpoints, .endpointDiscovery:
+            setHosts(
+                model.endpoints.compactMap { endpoint in
+                    IPAddress(endpoint.host).map { (IPEndpoint($0, endpoint.port), endpoint.weight) }
+                })
+        case .strictDNS, .logicalDNS:
+            let names = NameResolution(model, resolver: resolver, loop: loop) { [weak self] in self?.setHosts($0) }
+            self.names = names
+            names.start()
+        }
+    }
+
+    private func setHosts(_ list: [(IPEndpoint, Int)]) {
+        var seen: Set<IPEndpoint> = []
+        let old = hosts
+        hosts = list.filter { seen.insert($0.0).inserted }.map { endpoint, weight in
+            old.first { $0.endpoint == endpoint && $0.weight == max(weight, 1) }
+                ?? UpstreamHost(endpoint, weight: weight)
+        }
+        for host in old where !hosts.contains(where: { $0 === host }) { host.retire() }
+    }
+}
+
+extension Cluster.Discovery {
+    fileprivate var isStatic: Bool { self == .staticEndpoints || self == .endpointDiscovery }
+}

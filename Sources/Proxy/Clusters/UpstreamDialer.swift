@@ -1,0 +1,70 @@
+import NIOCore
+import NIOPosix
+import NetworkAddresses
+
+/// An upstream connection on its way.
+struct UpstreamAttempt {
+    /// nil when not even the socket could be made.
+    let channel: (any Channel)?
+    /// What the kernel bound the socket to; known as soon as the SYN is sent.
+    let local: IPEndpoint?
+    let connected: EventLoopFuture<any Channel>
+}
+
+/// Opens upstream connections in the proxy's namespace, as its owner.
+struct UpstreamDialer: Sendable {
+    let context: any NetworkContext
+    let loop: any EventLoop
+
+    /// Starts to connect. `prepare` puts handlers into the new channel's pipeline, synchronously.
+    ///
+    /// Must be called on the loop: then NIO makes the socket, binds it and calls `connect` before this returns, so
+    /// namespace and owner are right and the local address is known without waiting for the peer.
+    func dial(
+        _ endpoint: IPEndpoint, from source: IPAddress?, timeoutMs: Int, allowsHalfClosure: Bool,
+        prepare: @escaping @Sendable (any Channel) throws -> Void
+    ) -> UpstreamAttempt {
+        let made = NIOLoopBoundBox<(any Channel)?>(nil, eventLoop: loop)
+        let future: EventLoopFuture<any Channel>
+        do {
+            let target = try SocketAddress(endpoint)
+            var bootstrap = ClientBootstrap(group: loop)
+                .connectTimeout(.milliseconds(Int64(timeoutMs)))
+                .channelInitializer { channel in
+                    made.value = channel
+                    return channel.eventLoop.makeCompletedFuture { try prepare(channel) }
+                }
+            if allowsHalfClosure {
+                bootstrap = bootstrap.channelOption(.allowRemoteHalfClosure, value: true)
+            }
+            if let source { bootstrap = bootstrap.bind(to: try SocketAddress(IPEndpoint(source, 0))) }
+            future = try context.enter { bootstrap.connect(to: target) }
+        } catch {
+            future = loop.makeFailedFuture(error)
+        }
+        let local = made.value.flatMap(Self.localEndpoint)
+        return UpstreamAttempt(channel: made.value, local: local, connected: future)
+    }
+
+    /// The bound address; nil while it is a wildcard.
+    static func localEndpoint(_ channel: any Channel) -> IPEndpoint? {
+        channel.localAddress?.endpoint.flatMap { $0.address.isUnspecified ? nil : $0 }
+    }
+}
+
+/// Why a connection could not be made, in Envoy's words.
+struct ConnectFailure {
+    let isTimeout: Bool
+    /// `delayed_connect_error:_Connection_refused`; nil for a timeout.
+    let reason: String?
+
+    init(_ error: any Error) {
+        if case .connectTimeout? = error as? ChannelError {
+            isTimeout = true
+            reason = nil
+        } else {
+            isTimeout = false
+            reason = "delayed_connect_error:_\(Sockets.reason(error))"
+        }
+    }
+}

@@ -1,0 +1,38 @@
+import NetworkAddresses
+
+/// One address of a cluster, with its kept connections. Confined to the worker's loop.
+final class UpstreamHost: @unchecked Sendable {
+    let endpoint: IPEndpoint
+    let weight: Int
+    /// Connections and requests in progress.
+    var active = 0
+    /// For smooth weighted round robin.
+    var credit = 0
+    private var idle: [HTTPUpstreamConnection] = []
+    private var isRetired = false
+
+    init(_ endpoint: IPEndpoint, weight: Int = 1) {
+        self.endpoint = endpoint
+        self.weight = max(weight, 1)
+    }
+
+    var isUnused: Bool { active == 0 && idle.isEmpty }
+
+    /// The most recently used idle connection.
+    func takeIdle() -> HTTPUpstreamConnection? { idle.popLast() }
+
+    /// Keeps a connection for the next request, or closes it when the host has left its cluster.
+    func keep(_ connection: HTTPUpstreamConnection) {
+        if isRetired { connection.close() } else { idle.append(connection) }
+    }
+
+    func forget(_ connection: HTTPUpstreamConnection) { idle.removeAll { $0 === connection } }
+
+    /// The host has left its cluster: requests in progress go on, kept connections go.
+    func retire() {
+        isRetired = true
+        let connections = idle
+        idle = []
+        for connection in connections { connection.close() }
+    }
+}

@@ -1,0 +1,46 @@
+package import ProxyModel
+
+/// How an attempt to get a response ended.
+package enum AttemptOutcome: Equatable, Sendable {
+    /// No connection: refused, unreachable or timed out.
+    case connectFailure
+    /// The connection ended before the response's head.
+    case reset
+    case perTryTimeout
+    case response(status: Int)
+}
+
+/// What follows an attempt.
+package enum RetryDecision: Equatable, Sendable {
+    case retry
+    /// The policy does not cover the outcome, or there is none.
+    case doNotRetry
+    /// The policy covers the outcome, but its retries are used up.
+    case limitExceeded
+}
+
+extension RetryPolicy {
+    /// Whether the policy lets the request be tried again after `outcome`, when `retries` were already made.
+    package func decision(after outcome: AttemptOutcome, retries: Int) -> RetryDecision {
+        guard numRetries > 0, covers(outcome) else { return .doNotRetry }
+        return retries < numRetries ? .retry : .limitExceeded
+    }
+
+    private func covers(_ outcome: AttemptOutcome) -> Bool {
+        retryOn.contains { condition in
+            switch (condition, outcome) {
+            case ("connect-failure", .connectFailure): true
+            case ("reset", .connectFailure), ("reset", .reset), ("reset", .perTryTimeout): true
+            case ("5xx", .response(let status)): (500..<600).contains(status)
+            case ("5xx", _): true
+            case ("gateway-error", .response(let status)): (502...504).contains(status)
+            case ("gateway-error", _): true
+            case ("retriable-4xx", .response(let status)): status == 409
+            case ("retriable-status-codes", .response(let status)): retriableStatusCodes.contains(status)
+            // Istio also writes codes straight into retryOn.
+            case (let code, .response(let status)): Int(code) == status
+            default: false
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+package import ProxyModel
+
+/// A regular expression of a route that can't be compiled.
+package struct RouteRegexError: Error, CustomStringConvertible {
+    package let pattern: String
+    package let reason: String
+    package var description: String { "regular expression '\(pattern)': \(reason)" }
+}
+
+/// What a request offers for matching.
+package protocol RoutableRequest {
+    var method: String { get }
+    var scheme: String { get }
+    var authority: String { get }
+    /// With the query.
+    var path: String { get }
+    /// All values of a header, joined by commas; nil when it is absent.
+    func header(_ name: String) -> String?
+}
+
+/// A virtual host with its expressions compiled.
+package struct CompiledVirtualHost: Sendable {
+    package let model: VirtualHost
+    private let routes: [CompiledRoute]
+
+    init(_ model: VirtualHost) throws {
+        self.model = model
+        routes = try model.routes.map(CompiledRoute.init)
+    }
+
+    /// The first route that matches.
+    package func route(for request: some RoutableRequest) -> Route? {
+        for route in routes where route.matches(request) { return route.model }
+        return nil
+    }
+}
+
+/// A route with its expressions compiled.
+struct CompiledRoute: Sendable {
+    struct Field: Sendable {
+        let name: String
+        let match: CompiledStringMatch
+        let inverted: Bool
+    }
+
+    let model: Route
+    private let path: CompiledStringMatch?
+    private let headers: [Field]
+    private let queryParameters: [Field]
+
+    init(_ model: Route) throws {
+        self.model = model
+        path = try model.match.path.map { try CompiledStringMatch($0, ignoresCase: model.match.ignoresCase) }
+        headers = try model.match.headers.map {
+            Field(
+                name: $0.name.lowercased(), match: try CompiledStringMatch($0.match, ignoresCase: false),
+                inverted: $0.inverted)
+        }
+        queryParameters = try model.match.queryParameters.map {
+            Field(
+                name: $0.name, match: try CompiledStringMatch($0.match, ignoresCase: false), inverted: $0.inverted)
+        }
+    }
+
+    func matches(_ request: some RoutableRequest) -> Bool {
+        if let path {
+            // Envoy compares the path without its query and fragment.
+            guard path.matches(request.path.prefix { $0 != "?" && $0 != "#" }) else { return false }
+        }
+        for field in headers {
+            let value: String? =
+                switch field.name {
+                case ":method": request.method
+                case ":scheme": request.scheme
+                case ":authority", "host": request.authority
+                case ":path": request.path
+                default: request.header(field.name)
+                }
+            guard field.matches(value) else { return false }
+        }
+        if queryParameters.isEmpty { return true }
+        let parameters = Self.queryParameters(of: request.path)
+        return queryParameters.allSatisfy { field in
+            field.matches(parameters.first { $0.name == field.name }?.value)
+        }
+    }
+
+    static func queryParameters(of path: String) -> [(name: String, value: String)] {
+        guard let mark = path.firstIndex(of: "?") else { return [] }
+        let query = path[path.index(after: mark)...].prefix { $0 != "#" }
+        return query.split(separator: "&").map { pair in
+            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            return (percentDecoded(parts[0]), parts.count > 1 ? percentDecoded(parts[1]) : "")
+        }
+    }
+
+    private static func percentDecoded(_ text: Substring) -> String {
+        guard text.utf8.contains(UInt8(ascii: "%")) else { return String(text) }
+        var bytes: [UInt8] = []
+        var rest = Array(text.utf8)[...]
+        while let byte = rest.popFirst() {
+            if byte == UInt8(ascii: "%"), rest.count >= 2,
+                let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
+            {
+                bytes.append(value)
+                rest = rest.dropFirst(2)
+            } else {
+                bytes.append(byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}
+
+extension CompiledRoute.Field {
+    /// An inverted field treats an absent value as empty, as Istio asks Envoy to (`treat_missing_header_as_empty`).
+    fileprivate func matches(_ value: String?) -> Bool {
+        guard let value else {
+            guard inverted else { return false }
+            return match.isPresence || !match.matches("")
+        }
+        return match.matches(value[...]) != inverted
+    }
+}
+
+/// A string match with its expression compiled.
+struct CompiledStringMatch: Sendable {
+    private enum Kind: Sendable {
+        case exact(String)
+        case prefix(String)
+        case suffix(String)
+        case regex(WholeMatchRegex)
+        case present
+    }
+
+    private let kind: Kind
+    private let ignoresCase: Bool
+
+    init(_ match: StringMatch, ignoresCase: Bool) throws {
+        self.ignoresCase = ignoresCase
+        let fold = { (text: String) in ignoresCase ? text.lowercased() : text }
+        kind =
+            switch match {
+            case .exact(let text): .exact(fold(text))
+            case .prefix(let text): .prefix(fold(text))
+            case .suffix(let text): .suffix(fold(text))
+            // Envoy's `ignore_case` has no effect on regular expressions.
+            case .regex(let pattern): .regex(try WholeMatchRegex(pattern))
+            case .present: .present
+            }
+    }
+
+    var isPresence: Bool { if case .present = kind { true } else { false } }
+
+    func matches(_ value: Substring) -> Bool {
+        switch kind {
+        case .present: true
+        case .regex(let regex): regex.matches(value)
+        case .exact(let text): ignoresCase ? value.lowercased() == text : value == text
+        case .prefix(let text): ignoresCase ? value.lowercased().hasPrefix(text) : value.hasPrefix(text)
+        case .suffix(let text): ignoresCase ? value.lowercased().hasSuffix(text) : value.hasSuffix(text)
+        }
+    }
+}
+
+/// A compiled expression that must match the whole value.
+///
+/// Unchecked because `Regex` is not `Sendable`; it is never changed after `init`, and matching does not mutate it.
+private struct WholeMatchRegex: @unchecked Sendable {
+    private let regex: Regex<AnyRegexOutput>
+
+    init(_ pattern: String) throws {
+        do {
+            // RE2 works on code points, not on grapheme clusters.
+            regex = try Regex(pattern).matchingSemantics(.unicodeScalar)
+        } catch {
+            throw RouteRegexError(pattern: pattern, reason: "\(error)")
+        }
+    }
+
+    func matches(_ value: Substring) -> Bool { (try? regex.wholeMatch(in: value)) != nil }
+}

@@ -1,0 +1,187 @@
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOPosix
+import NetworkAddresses
+import ProxyModel
+
+/// The proxy itself. Its mutable state is confined to `loop`, which is what makes it `Sendable`.
+final class ProxyWorker: @unchecked Sendable {
+    private struct Binding: Hashable {
+        let listener: String
+        let address: IPEndpoint
+    }
+
+    let loop: any EventLoop
+    let statistics = ProxyStatistics()
+    let log = RecordLog()
+    let dialer: UpstreamDialer
+    private(set) var snapshot: ProxySnapshot?
+    private(set) var clusters: [String: ClusterRuntime] = [:]
+    private let initial: ProxyConfiguration
+    private let context: any NetworkContext
+    private let resolver: any HostResolver
+    private let sink: @Sendable (ProxyEvent) -> Void
+    private let drainTime: TimeAmount
+    private var bound: [Binding: any Channel] = [:]
+    private var connections: [UInt64: DownstreamConnection] = [:]
+    private var lastID: UInt64 = 0
+    private var lastStream: UInt64 = 0
+    private var emptied: EventLoopPromise<Void>?
+
+    init(
+        configuration: ProxyConfiguration, context: any NetworkContext, resolver: any HostResolver,
+        loop: any EventLoop, drainTime: TimeAmount, sink: @escaping @Sendable (ProxyEvent) -> Void
+    ) {
+        initial = configuration
+        self.context = context
+        self.resolver = resolver
+        self.loop = loop
+        self.drainTime = drainTime
+        self.sink = sink
+        dialer = UpstreamDialer(context: context, loop: loop)
+    }
+
+    // MARK: Life
+
+    func start() async throws { try await install(initial) }
+    func update(_ configuration: ProxyConfiguration) async throws { try await install(configuration) }
+
+    func stop() async {
+        let done = loop.makePromise(of: Void.self)
+        loop.execute {
+            for channel in self.bound.values { channel.close(promise: nil) }
+            self.bound = [:]
+            for cluster in self.clusters.values { cluster.retire() }
+            self.clusters = [:]
+            self.emptied = done
+            for connection in Array(self.connections.values) { connection.peer?.shutDown() }
+            self.checkEmptied()
+        }
+        try? await done.futureResult.get()
+    }
+
+    /// Binds what is new before anything changes, so that a failure leaves the old configuration in force.
+    private func install(_ model: ProxyConfiguration) async throws {
+        let snapshot = try ProxySnapshot(model)
+        let wanted = Set(
+            model.listeners.filter(\.bindToPort).flatMap { listener in
+                listener.addresses.map { Binding(listener: listener.name, address: $0) }
+            })
+        let existing = try await loop.submit { Set(self.bound.keys) }.get()
+        var fresh: [Binding: any Channel] = [:]
+        do {
+            for binding in wanted.subtracting(existing).sorted(by: { $0.address < $1.address }) {
+                fresh[binding] = try await bind(binding)
+            }
+        } catch {
+            for channel in fresh.values { channel.close(promise: nil) }
+            throw error
+        }
+        let added = fresh
+        try await loop.submit {
+            for (binding, channel) in self.bound where !wanted.contains(binding) {
+                channel.close(promise: nil)
+                self.bound[binding] = nil
+            }
+            self.bound.merge(added) { $1 }
+            self.adopt(snapshot)
+        }.get()
+    }
+
+    private func adopt(_ snapshot: ProxySnapshot) {
+        let old = self.snapshot
+        self.snapshot = snapshot
+        if old?.model.accessLog != snapshot.model.accessLog { log.configure(snapshot.model.accessLog) }
+        var next: [String: ClusterRuntime] = [:]
+        for model in snapshot.model.clusters where next[model.name] == nil {
+            if let cluster = clusters[model.name] {
+                cluster.update(model)
+                next[model.name] = cluster
+            } else {
+                next[model.name] = ClusterRuntime(model, resolver: resolver, loop: loop, statistics: statistics)
+            }
+        }
+        for (name, cluster) in clusters where next[name] == nil { cluster.retire() }
+        clusters = next
+        drainChangedChains(snapshot)
+    }
+
+    /// Envoy closes connections of changed or removed filter chains once the drain time is over.
+    private func drainChangedChains(_ snapshot: ProxySnapshot) {
+        let stale = connections.values.filter { connection in
+            guard let chain = connection.chain, let listener = connection.listener else { return false }
+            return snapshot.listeners.named(listener.name)?.chain(named: chain.name) != chain
+        }
+        if stale.isEmpty { return }
+        for connection in stale { connection.peer?.startDraining() }
+        loop.scheduleTask(in: drainTime) {
+            for connection in stale where self.connections[connection.id] === connection {
+                connection.peer?.shutDown()
+            }
+        }
+    }
+
+    private func bind(_ binding: Binding) async throws -> any Channel {
+        let descriptor = try context.enter { try Sockets.listen(at: binding.address, for: binding.listener) }
+        return try await ServerBootstrap(group: loop)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(
+                        ConnectionHandler(worker: self, capturing: binding.listener))
+                }
+            }
+            .withBoundSocket(descriptor).get()
+    }
+
+    // MARK: Connections
+
+    func register(from source: IPEndpoint, originalDestination: IPEndpoint) -> DownstreamConnection {
+        lastID += 1
+        let connection = DownstreamConnection(id: lastID, source: source, destination: originalDestination)
+        connections[lastID] = connection
+        sink(.accepted(connection: lastID, from: source, originalDestination: originalDestination))
+        return connection
+    }
+
+    func unregister(_ connection: DownstreamConnection) {
+        guard connections.removeValue(forKey: connection.id) != nil else { return }
+        sink(.closed(connection: connection.id))
+        checkEmptied()
+    }
+
+    func nextStreamID() -> UInt64 {
+        lastStream += 1
+        return lastStream
+    }
+
+    func reportConnecting(_ connection: DownstreamConnection, local: IPEndpoint?, to: IPEndpoint, cluster: String) {
+        sink(.connecting(connection: connection.id, local: local, to: to, cluster: cluster))
+    }
+
+    /// Hands a record to the lab; only logged chains have it in the access log too.
+    func write(_ record: AccessLogRecord, of connection: DownstreamConnection) {
+        if connection.chain?.isLogged ?? true { log.append(record) }
+        sink(.record(connection: connection.id, record))
+    }
+
+    private func checkEmptied() {
+        guard connections.isEmpty, let promise = emptied else { return }
+        emptied = nil
+        promise.succeed(())
+    }
+}
+
+extension Listener {
+    /// The chain called `name`, the default one included.
+    func chain(named name: String) -> FilterChain? {
+        filterChains.first { $0.name == name } ?? (defaultFilterChain?.name == name ? defaultFilterChain : nil)
+    }
+
+    /// The prefix of the listener's statistics: `listener.0.0.0.0_443.`.
+    var statisticsPrefix: String {
+        guard let address = addresses.first else { return "listener.\(name)." }
+        let host = address.address.family == .ipv4 ? "\(address.address)" : "[\(address.address)]"
+        return "listener.\(host)_\(address.port)."
+    }
+}

@@ -1,0 +1,106 @@
+package import ProxyModel
+
+/// Prints records in a configured format.
+package struct AccessLogFormatter: Sendable {
+    private enum Piece: Sendable {
+        case literal(String)
+        case command(AccessLogOperator)
+    }
+
+    private enum Form: Sendable {
+        case text([Piece])
+        /// Sorted by key.
+        case json([(key: String, pieces: [Piece])])
+    }
+
+    private let form: Form
+
+    package init(_ format: AccessLogConfiguration.Format) {
+        switch format {
+        case .text(let text): form = .text(Self.pieces(of: text))
+        case .json(let object):
+            form = .json(object.sorted { $0.key < $1.key }.map { ($0.key, Self.pieces(of: $0.value)) })
+        }
+    }
+
+    /// The record's line, without its newline. Absent values are `-` in text and null in JSON.
+    package func line(for record: AccessLogRecord) -> String {
+        switch form {
+        case .text(let pieces):
+            let line = Self.join(pieces, record)
+            return line.hasSuffix("\n") ? String(line.dropLast()) : line
+        case .json(let fields):
+            let members = fields.map { "\(Self.quoted($0.key)):\(Self.json($0.pieces, record))" }
+            return "{\(members.joined(separator: ","))}"
+        }
+    }
+
+    private static func join(_ pieces: [Piece], _ record: AccessLogRecord) -> String {
+        var result = ""
+        for piece in pieces {
+            switch piece {
+            case .literal(let text): result += text
+            case .command(let command):
+                switch command.value(in: record) {
+                case .text(let text): result += text
+                case .number(let number): result += String(number)
+                case nil: result += "-"
+                }
+            }
+        }
+        return result
+    }
+
+    /// A lone operator keeps its type; text around it makes a string.
+    private static func json(_ pieces: [Piece], _ record: AccessLogRecord) -> String {
+        guard pieces.count == 1, case .command(let command) = pieces[0] else {
+            return quoted(join(pieces, record))
+        }
+        return switch command.value(in: record) {
+        case .text(let text): quoted(text)
+        case .number(let number): String(number)
+        case nil: "null"
+        }
+    }
+
+    private static func quoted(_ text: String) -> String {
+        var result = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": result += "\\\""
+            case "\\": result += "\\\\"
+            case "\n": result += "\\n"
+            case "\r": result += "\\r"
+            case "\t": result += "\\t"
+            case _ where scalar.value < 0x20:
+                let digits = String(scalar.value, radix: 16)
+                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            default: result.unicodeScalars.append(scalar)
+            }
+        }
+        return result + "\""
+    }
+
+    /// `%%` is a percent sign; a percent sign without its partner is a literal.
+    private static func pieces(of format: String) -> [Piece] {
+        var result: [Piece] = []
+        var literal = ""
+        var rest = format[...]
+        while let character = rest.popFirst() {
+            guard character == "%", let end = rest.firstIndex(of: "%") else {
+                literal.append(character)
+                continue
+            }
+            if end == rest.startIndex {
+                literal.append("%")
+            } else {
+                if !literal.isEmpty { result.append(.literal(literal)) }
+                literal = ""
+                result.append(.command(AccessLogOperator(rest[..<end])))
+            }
+            rest = rest[rest.index(after: end)...]
+        }
+        if !literal.isEmpty { result.append(.literal(literal)) }
+        return result
+    }
+}

@@ -1,0 +1,67 @@
+import NIOConcurrencyHelpers
+import Synchronization
+
+/// A counter or gauge that the proxy's loop writes and anyone reads.
+final class Counter: Sendable {
+    private let storage = Atomic<UInt64>(0)
+
+    var value: UInt64 { storage.load(ordering: .relaxed) }
+    func add(_ amount: Int = 1) { storage.wrappingAdd(UInt64(amount), ordering: .relaxed) }
+    func subtract() { storage.wrappingSubtract(1, ordering: .relaxed) }
+}
+
+/// All counters of a proxy by Envoy's names, without the `;` of Istio's raw names.
+final class ProxyStatistics: Sendable {
+    private let counters = NIOLockedValueBox<[String: Counter]>([:])
+
+    /// The counter called `name`, made if it is new.
+    func counter(_ name: String) -> Counter {
+        counters.withLockedValue { table in
+            if let counter = table[name] { return counter }
+            let counter = Counter()
+            table[name] = counter
+            return counter
+        }
+    }
+
+    func snapshot() -> [String: UInt64] { counters.withLockedValue { $0.mapValues(\.value) } }
+
+    /// Accepts `cluster.NAME;.upstream_cx_total` for `cluster.NAME.upstream_cx_total`, likewise for `http.`.
+    func value(of name: String) -> UInt64? {
+        var plain = ""
+        var previous: Character?
+        for character in name {
+            if character == ".", previous == ";" { plain.removeLast() }
+            plain.append(character)
+            previous = character
+        }
+        return counters.withLockedValue { $0[plain]?.value }
+    }
+}
+
+/// Response-code counters under one prefix: `…_rq_200` and `…_rq_2xx`.
+final class ResponseCounters {
+    private let statistics: ProxyStatistics
+    private let prefix: String
+    private let countsCodes: Bool
+    private var byCode: [Int: (Counter?, Counter)] = [:]
+
+    init(_ statistics: ProxyStatistics, prefix: String, countsCodes: Bool) {
+        self.statistics = statistics
+        self.prefix = prefix
+        self.countsCodes = countsCodes
+    }
+
+    func count(_ code: Int) {
+        if let known = byCode[code] {
+            known.0?.add()
+            known.1.add()
+            return
+        }
+        let made = (
+            countsCodes ? statistics.counter("\(prefix)\(code)") : nil, statistics.counter("\(prefix)\(code / 100)xx")
+        )
+        byCode[code] = made
+        count(code)
+    }
+}

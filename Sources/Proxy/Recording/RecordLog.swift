@@ -1,0 +1,43 @@
+import NIOConcurrencyHelpers
+import ProxyModel
+
+/// The newest records of a proxy's access log, and their lines.
+final class RecordLog: Sendable {
+    static let limit = 100_000
+
+    private struct State {
+        /// A ring once it is full; `oldest` is then the place of the next record.
+        var entries: [(record: AccessLogRecord, formatter: Int)] = []
+        var oldest = 0
+        var formatters: [AccessLogFormatter?] = [nil]
+
+        var ordered: [(record: AccessLogRecord, formatter: Int)] { Array(entries[oldest...] + entries[..<oldest]) }
+    }
+
+    private let state = NIOLockedValueBox(State())
+
+    /// The configuration for the records that follow; nil writes no lines.
+    func configure(_ configuration: AccessLogConfiguration?) {
+        state.withLockedValue { $0.formatters.append(configuration.map { AccessLogFormatter($0.format) }) }
+    }
+
+    func append(_ record: AccessLogRecord) {
+        state.withLockedValue { state in
+            let entry = (record, state.formatters.count - 1)
+            if state.entries.count < Self.limit {
+                state.entries.append(entry)
+            } else {
+                state.entries[state.oldest] = entry
+                state.oldest = (state.oldest + 1) % Self.limit
+            }
+        }
+    }
+
+    func records() -> [AccessLogRecord] { state.withLockedValue { $0.ordered.map(\.record) } }
+
+    /// Formats on demand: most records are never printed.
+    func lines() -> [String] {
+        let (entries, formatters) = state.withLockedValue { ($0.ordered, $0.formatters) }
+        return entries.compactMap { formatters[$0.formatter]?.line(for: $0.record) }
+    }
+}

@@ -1,0 +1,31 @@
+import Glibc
+import NIOCore
+import NetworkAddresses
+
+extension SocketAddress {
+    /// The NIO form of an endpoint.
+    init(_ endpoint: IPEndpoint) throws {
+        try self.init(packedIPAddress: ByteBuffer(bytes: endpoint.address.bytes), port: Int(endpoint.port))
+    }
+
+    /// The endpoint, IPv4-mapped addresses as IPv4; nil for other families.
+    var endpoint: IPEndpoint? {
+        withSockAddr { address, size in IPEndpoint(socketAddress: UnsafeRawBufferPointer(start: address, count: size)) }
+    }
+}
+
+extension IPEndpoint {
+    /// From the bytes of a `sockaddr_in` or `sockaddr_in6`: family (host order), port, then the IPv4 address, or flow
+    /// information and the IPv6 address.
+    init?(socketAddress bytes: UnsafeRawBufferPointer) {
+        guard bytes.count >= 16 else { return nil }
+        let range: Range<Int>
+        switch CInt(bytes.load(as: UInt16.self)) {
+        case AF_INET: range = 4..<8
+        case AF_INET6 where bytes.count >= 24: range = 8..<24
+        default: return nil
+        }
+        guard let address = IPAddress(bytes: bytes[range]) else { return nil }
+        self.init(address.unmapped, UInt16(bytes[2]) << 8 | UInt16(bytes[3]))
+    }
+}
