@@ -1,0 +1,120 @@
+package import NIOCore
+internal import NIOPosix
+package import NetworkAddresses
+package import Proxy
+
+/// A DNS server over UDP and TCP.
+package final class DNSServer: Sendable {
+    /// One query that was read: who asked what, and how it was answered; no question when it was malformed.
+    package struct Query: Sendable {
+        package var tuple: FiveTuple
+        package var question: DNSQuestion?
+    }
+
+    private let datagrams: [DatagramService]
+    private let listeners: [any Channel]
+    /// Where the server is bound; each in UDP and TCP.
+    package let endpoints: [IPEndpoint]
+
+    /// Binds `port` of every address in `context`; `onQuery` is called on `loop`, before the reply leaves.
+    ///
+    /// Not to be called on an event loop: it waits for the sockets.
+    package init(
+        addresses: [IPAddress], port: UInt16 = 53, in context: any NetworkContext, on loop: any EventLoop,
+        responder: any DNSResponder, onQuery: @escaping @Sendable (Query) -> Void = { _ in }
+    ) throws {
+        var datagrams: [DatagramService] = []
+        var listeners: [any Channel] = []
+        do {
+            for address in addresses {
+                let service = try DatagramService(at: IPEndpoint(address, port), in: context, on: loop) {
+                    tuple, bytes in
+                    guard let reply = DNSMessage.reply(to: bytes.readableBytesView, overUDP: true, from: responder)
+                    else { return nil }
+                    onQuery(Query(tuple: tuple, question: reply.question))
+                    return reply.bytes
+                }
+                datagrams.append(service)
+                // The port that UDP got, also where the caller asked for any.
+                let descriptor = try BoundSocket.listener(at: service.endpoint, in: context)
+                let listener = try ServerBootstrap(group: loop)
+                    .childChannelInitializer { channel in
+                        channel.eventLoop.makeCompletedFuture {
+                            try channel.pipeline.syncOperations.addHandler(
+                                DNSStreamHandler(responder: responder, onQuery: onQuery))
+                        }
+                    }
+                    .withBoundSocket(descriptor).wait()
+                listeners.append(listener)
+            }
+        } catch {
+            datagrams.forEach { $0.close() }
+            listeners.forEach { $0.close(promise: nil) }
+            throw error
+        }
+        (self.datagrams, self.listeners) = (datagrams, listeners)
+        endpoints = datagrams.map(\.endpoint)
+    }
+
+    /// Closes the sockets; connections end with their clients.
+    package func close() {
+        datagrams.forEach { $0.close() }
+        listeners.forEach { $0.close(promise: nil) }
+    }
+}
+
+/// Messages over TCP, each after its length in two bytes (RFC 1035, 4.2.2).
+struct DNSStreamParser {
+    private var buffer = ByteBuffer()
+
+    mutating func next(adding bytes: inout ByteBuffer) -> ByteBuffer? {
+        buffer.writeBuffer(&bytes)
+        return next()
+    }
+
+    mutating func next() -> ByteBuffer? { buffer.readLengthPrefixedSlice(as: UInt16.self) }
+
+    static func frame(_ bytes: [UInt8], _ allocator: ByteBufferAllocator) -> ByteBuffer {
+        var buffer = allocator.buffer(capacity: bytes.count + 2)
+        buffer.writeInteger(UInt16(truncatingIfNeeded: bytes.count))
+        buffer.writeBytes(bytes)
+        return buffer
+    }
+}
+
+private final class DNSStreamHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let responder: any DNSResponder
+    private let onQuery: @Sendable (DNSServer.Query) -> Void
+    private var parser = DNSStreamParser()
+    private var tuple: FiveTuple?
+
+    init(responder: any DNSResponder, onQuery: @escaping @Sendable (DNSServer.Query) -> Void) {
+        self.responder = responder
+        self.onQuery = onQuery
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        guard let peer = context.remoteAddress?.ipEndpoint, let local = context.localAddress?.ipEndpoint else {
+            return context.close(promise: nil)
+        }
+        tuple = FiveTuple(.tcp, from: peer, to: local)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var bytes = unwrapInboundIn(data)
+        var message = parser.next(adding: &bytes)
+        while let query = message {
+            guard let tuple,
+                let reply = DNSMessage.reply(to: query.readableBytesView, overUDP: false, from: responder)
+            else { return context.close(promise: nil) }
+            onQuery(DNSServer.Query(tuple: tuple, question: reply.question))
+            let frame = DNSStreamParser.frame(reply.bytes, context.channel.allocator)
+            context.writeAndFlush(NIOAny(frame), promise: nil)
+            message = parser.next()
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+}
