@@ -1,1 +1,60 @@
 #include "CLinux.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/fsuid.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+_Static_assert(CLINUX_NEWNET == CLONE_NEWNET && CLINUX_NEWNS == CLONE_NEWNS && CLINUX_NEWPID == CLONE_NEWPID
+                   && CLINUX_NEWUTS == CLONE_NEWUTS && CLINUX_NEWIPC == CLONE_NEWIPC && CLINUX_NEWUSER == CLONE_NEWUSER,
+               "namespace flags");
+_Static_assert(CLINUX_CAP_NET_ADMIN == CAP_NET_ADMIN && CLINUX_CAP_NET_RAW == CAP_NET_RAW
+                   && CLINUX_CAP_SYS_ADMIN == CAP_SYS_ADMIN,
+               "capability numbers");
+
+int clinux_unshare(int flags) { return unshare(flags); }
+
+int clinux_setns(int fd, int nstype) { return setns(fd, nstype); }
+
+// setfsuid(-1) fails and thereby returns the present value: the only way to read it.
+uid_t clinux_getfsuid(void) { return (uid_t)setfsuid((uid_t)-1); }
+
+gid_t clinux_getfsgid(void) { return (gid_t)setfsgid((gid_t)-1); }
+
+int clinux_setfsuid(uid_t uid) {
+    setfsuid(uid);
+    if (clinux_getfsuid() == uid) return 0;
+    errno = EPERM;
+    return -1;
+}
+
+int clinux_setfsgid(gid_t gid) {
+    setfsgid(gid);
+    if (clinux_getfsgid() == gid) return 0;
+    errno = EPERM;
+    return -1;
+}
+
+pid_t clinux_gettid(void) { return gettid(); }
+
+int clinux_has_capability(int number) {
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
+    if (syscall(SYS_capget, &header, data) != 0) return -1;
+    return (data[number / 32].effective >> (number % 32)) & 1;
+}
+
+int clinux_accept(int fd, struct sockaddr *address, socklen_t *length, int nonblocking) {
+    return accept4(fd, address, length, SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0));
+}
+
+_Noreturn void clinux_abort(const char *message) {
+    fputs(message, stderr);
+    fputc('\n', stderr);
+    abort();
+}

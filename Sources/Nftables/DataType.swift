@@ -2,6 +2,8 @@
 package enum DataType: Sendable, Hashable, CaseIterable {
     case ipv4Address, ipv6Address, inetProtocol, inetService, interfaceName, mark, uid, gid
     case ctState, ctDirection, nfproto, icmpType, icmpv6Type
+    /// A plain number of 4 bytes, as `numgen` gives.
+    case integer
 
     /// The name in a set's `type` line.
     package var text: String {
@@ -19,6 +21,7 @@ package enum DataType: Sendable, Hashable, CaseIterable {
         case .nfproto: "nf_proto"
         case .icmpType: "icmp_type"
         case .icmpv6Type: "icmpv6_type"
+        case .integer: "integer"
         }
     }
 
@@ -26,6 +29,7 @@ package enum DataType: Sendable, Hashable, CaseIterable {
     var identifier: UInt32 {
         switch self {
         case .nfproto: 2
+        case .integer: 4
         case .ipv4Address: 7
         case .ipv6Address: 8
         case .inetProtocol: 12
@@ -44,7 +48,7 @@ package enum DataType: Sendable, Hashable, CaseIterable {
     /// The bytes of a value.
     var byteCount: Int {
         switch self {
-        case .ipv4Address, .mark, .uid, .gid, .ctState: 4
+        case .ipv4Address, .mark, .uid, .gid, .ctState, .integer: 4
         case .ipv6Address, .interfaceName: 16
         case .inetService: 2
         case .inetProtocol, .ctDirection, .nfproto, .icmpType, .icmpv6Type: 1
@@ -54,7 +58,7 @@ package enum DataType: Sendable, Hashable, CaseIterable {
     /// True for values the kernel keeps in the machine's byte order.
     var isHostOrder: Bool {
         switch self {
-        case .mark, .uid, .gid, .ctState, .interfaceName: true
+        case .mark, .uid, .gid, .ctState, .interfaceName, .integer: true
         default: false
         }
     }
@@ -62,7 +66,7 @@ package enum DataType: Sendable, Hashable, CaseIterable {
     /// How many elements of a named set nft prints on one line.
     var elementsPerLine: Int {
         switch self {
-        case .nfproto, .inetProtocol, .inetService, .mark, .uid, .gid, .ctDirection: 5
+        case .nfproto, .inetProtocol, .inetService, .mark, .uid, .gid, .ctDirection, .integer: 5
         case .ipv4Address, .ctState: 2
         case .ipv6Address, .interfaceName, .icmpType, .icmpv6Type: 1
         }

@@ -71,11 +71,14 @@ package enum Field: Sendable, Hashable, CaseIterable {
         }
     }
 
-    /// The family whose network header holds it.
+    /// The family whose packets have it.
     var family: IPFamily? {
         switch self {
         case .ipSaddr, .ipDaddr: .ipv4
         case .ip6Saddr, .ip6Daddr: .ipv6
+        // ICMP belongs to IPv4 and ICMPv6 to IPv6, so nft matches the family, too.
+        case .icmpType: .ipv4
+        case .icmpv6Type: .ipv6
         default: nil
         }
     }

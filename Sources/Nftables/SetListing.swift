@@ -51,10 +51,14 @@ struct SetListing {
     private func bounds(of element: SetElement) -> Bounds {
         var bounds = Bounds(low: [], high: [])
         for (value, type) in zip(element.key, keys) {
-            // Values in host order are compared as numbers, so least significant byte last.
             let (low, high) = value.bytes(as: type)
-            bounds.low += type.isHostOrder ? low.reversed() : low
-            bounds.high += type.isHostOrder ? high.reversed() : high
+            bounds.low += low
+            bounds.high += high
+        }
+        // nft compares values in host order, and all concatenations, as one little-endian number.
+        if keys.count > 1 || keys[0].isHostOrder {
+            bounds.low.reverse()
+            bounds.high.reverse()
         }
         return bounds
     }

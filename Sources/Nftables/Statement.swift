@@ -1,3 +1,4 @@
+package import Netlink
 package import NetworkAddresses
 
 /// One step of a rule: a match, an action or a verdict. See `man 8 nft`, Statements.
@@ -10,6 +11,8 @@ package protocol Statement: Sendable, Hashable {
     var fields: [Field] { get }
     /// The same statement when an earlier match has settled the transport protocol.
     func resolved(transport: IPProtocol?) -> Self
+    /// Appends the kernel's expressions for it; throws if it makes no sense where it stands.
+    func lower(into rule: inout RuleLowering) throws(KernelError)
 }
 
 extension Statement {

@@ -1,3 +1,6 @@
+import CLinux
+import CNftnl
+package import Netlink
 package import NetworkAddresses
 
 /// Goes on with the rule only if a field has a value, or is in a set.
@@ -67,6 +70,57 @@ package struct Match: Statement {
 
     package func resolved(transport: IPProtocol?) -> Match {
         Match(fields: fields.map { $0.resolved(transport: transport) }, comparison, right)
+    }
+
+    package func lower(into rule: inout RuleLowering) throws(KernelError) {
+        let isInverted = comparison == .notEqual
+        switch right {
+        case .named(let name):
+            try rule.load(fields)
+            try rule.lookup(named: name, inverted: isInverted)
+        case .set(let values):
+            try rule.load(fields)
+            let flags: NamedSet.Flags = values.contains(where: \.isInterval) ? .interval : []
+            try rule.lookup(
+                anonymous: NamedSet(
+                    name: "__set%d", keys: fields.map(\.dataType), flags: flags, elements: values.map { SetElement($0) }
+                ), inverted: isInverted)
+        case .value(let value):
+            guard fields.count == 1, value.fits(fields[0].dataType) else {
+                throw KernelError(.invalidRequest, "build", text, reason: "the value does not fit the field's type")
+            }
+            try rule.load(fields)
+            try compare(fields[0], value, in: &rule)
+        }
+        if let impliedProtocol { rule.assume(transport: impliedProtocol) }
+        if let impliedFamily { rule.assume(family: impliedFamily) }
+    }
+
+    private func compare(_ field: Field, _ value: Value, in rule: inout RuleLowering) throws(KernelError) {
+        let isInverted = comparison == .notEqual
+        let equal = isInverted ? NFT_CMP_NEQ : NFT_CMP_EQ
+        let (low, high) = value.bytes(as: field.dataType)
+        if case .ctState = value {
+            // Several states can be asked for: any common bit will do.
+            try rule.mask(low)
+            try rule.compare(
+                isInverted ? NFT_CMP_EQ : NFT_CMP_NEQ, Value.number(0).bytes(as: .mark).low)
+        } else if low == high {
+            try rule.compare(equal, low)
+        } else if let prefix = value.addressRange.flatMap(IPPrefix.init(exactly:)) {
+            let ones = IPAddress(family: prefix.family, value: ~0)
+            let mask = IPPrefix(ones, length: prefix.length)?.first.bytes ?? ones.bytes
+            try rule.mask(mask)
+            try rule.compare(equal, low)
+        } else if isInverted {
+            try rule.append(
+                "range", .u32(Int(NFTNL_EXPR_RANGE_SREG), RuleLowering.dataRegister),
+                .u32(Int(NFTNL_EXPR_RANGE_OP), UInt32(NFT_RANGE_NEQ.rawValue)),
+                .bytes(Int(NFTNL_EXPR_RANGE_FROM_DATA), low), .bytes(Int(NFTNL_EXPR_RANGE_TO_DATA), high))
+        } else {
+            try rule.compare(NFT_CMP_GTE, low)
+            try rule.compare(NFT_CMP_LTE, high)
+        }
     }
 
     private init(fields: [Field], _ comparison: Operator, _ right: RightHandSide) {

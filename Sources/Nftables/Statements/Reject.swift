@@ -1,3 +1,7 @@
+import CLinux
+import CNftnl
+package import Netlink
+
 /// Drops the packet and tells its sender.
 package enum Reject: Statement {
     /// With a TCP reset; a TCP match must stand before it in the rule.
@@ -26,5 +30,16 @@ package enum Reject: Statement {
         case .icmpx(.portUnreachable): "reject"
         case .icmpx(let code): "reject with icmpx \(code.text)"
         }
+    }
+
+    package func lower(into rule: inout RuleLowering) throws(KernelError) {
+        let (type, code): (nft_reject_types, UInt8) =
+            switch self {
+            case .tcpReset: (NFT_REJECT_TCP_RST, 0)
+            case .icmpx(let code): (NFT_REJECT_ICMPX_UNREACH, code.rawValue)
+            }
+        try rule.append(
+            "reject", .u32(Int(NFTNL_EXPR_REJECT_TYPE), UInt32(type.rawValue)),
+            .u8(Int(NFTNL_EXPR_REJECT_CODE), code))
     }
 }

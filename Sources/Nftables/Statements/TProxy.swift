@@ -1,3 +1,6 @@
+import CLinux
+import CNftnl
+package import Netlink
 package import NetworkAddresses
 
 /// Hands the packet to a transparent socket of this machine, addresses unchanged.
@@ -14,5 +17,13 @@ package struct TProxy: Statement {
         case .ipv6?: "tproxy ip6 to :\(port)"
         case nil: "tproxy to :\(port)"
         }
+    }
+
+    package func lower(into rule: inout RuleLowering) throws(KernelError) {
+        try rule.immediate(Value.port(port).bytes(as: .inetService).low)
+        let number = family.map { $0 == .ipv4 ? NFPROTO_IPV4 : NFPROTO_IPV6 } ?? NFPROTO_UNSPEC
+        try rule.append(
+            "tproxy", .u32(Int(NFTNL_EXPR_TPROXY_FAMILY), UInt32(number)),
+            .u32(Int(NFTNL_EXPR_TPROXY_REG_PORT), RuleLowering.dataRegister))
     }
 }

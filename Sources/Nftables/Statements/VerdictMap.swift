@@ -1,3 +1,4 @@
+package import Netlink
 package import NetworkAddresses
 
 /// Looks fields up in a map and takes the verdict found there; goes on with the next rule if there is none.
@@ -30,5 +31,17 @@ package struct VerdictMap: Statement {
 
     package func resolved(transport: IPProtocol?) -> VerdictMap {
         VerdictMap(fields.map { $0.resolved(transport: transport) }, source)
+    }
+
+    package func lower(into rule: inout RuleLowering) throws(KernelError) {
+        try rule.load(fields)
+        switch source {
+        case .named(let name): try rule.lookup(named: name, isMap: true)
+        case .anonymous(let elements):
+            let flags: NamedSet.Flags = elements.contains { $0.key.contains(where: \.isInterval) } ? .interval : []
+            try rule.lookup(
+                anonymous: .verdictMap(
+                    name: "__map%d", keys: fields.map(\.dataType), flags: flags, elements: elements))
+        }
     }
 }
