@@ -1,0 +1,55 @@
+# Everything a contributor types. Nothing here needs root but what changes the machine or builds labs.
+
+SWIFT ?= swift
+PREFIX ?= /usr/local
+DESTDIR ?=
+# `sudo` where we are not root already. Tests and labs get the caller's PATH, where the toolchain is.
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+AS_ROOT := $(if $(SUDO),sudo -E env "PATH=$$PATH",)
+
+BUILD_FLAGS := -c release --static-swift-stdlib --product egress-lab
+BINARY := .build/release/egress-lab
+SOURCES := Package.swift Sources Tests
+# Tests, `check` and the debug build share these, so that there is one debug build.
+DEBUG := EGRESS_LAB_STRICT=1
+
+PACKAGES := libmnl-dev libnftnl-dev libldns-dev pkg-config nftables iproute2 curl openssl
+
+.PHONY: setup build demo test check format install clean
+
+# Installs the Debian packages that are missing; does nothing when none is.
+setup:
+	@missing=; for package in $(PACKAGES); do \
+	    dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	    echo "installing$$missing"; \
+	    $(SUDO) apt-get update -qq && \
+	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+	fi
+	@command -v $(SWIFT) >/dev/null || { echo "Swift 6 is needed: https://www.swift.org/install/linux/" >&2; exit 1; }
+
+build: setup
+	$(SWIFT) build $(BUILD_FLAGS)
+
+# Allowed, denied and escaped side by side; exits 0 because each is expected.
+demo: build
+	$(SUDO) $(BINARY) run scenarios/demo
+
+test: build
+	$(DEBUG) $(SWIFT) build --build-tests
+	$(AS_ROOT) $(DEBUG) $(SWIFT) test --skip-build
+	$(SUDO) $(BINARY) run scenarios
+
+check: setup
+	$(SWIFT) format lint --strict --recursive --parallel $(SOURCES)
+	$(DEBUG) $(SWIFT) build --build-tests
+
+format:
+	$(SWIFT) format --in-place --recursive --parallel $(SOURCES)
+
+install: build
+	install -D -m 755 $(BINARY) "$(DESTDIR)$(PREFIX)/bin/egress-lab"
+
+clean:
+	$(SWIFT) package clean
