@@ -46,6 +46,8 @@ package protocol Resource: Sendable {
     /// True where the kind has no namespace.
     static var isClusterScoped: Bool { get }
     var metadata: ObjectMeta { get }
+    /// Differs from `kind` where one type stands for several kinds.
+    var id: ResourceID { get }
 }
 
 extension Resource {
@@ -56,7 +58,7 @@ extension Resource {
     /// The origin of a field of this resource.
     package func origin(_ field: String = "", at location: SourceLocation? = nil) -> Origin {
         Origin(
-            kind: Self.kind, namespace: metadata.namespace, name: metadata.name, field: field,
+            kind: id.kind, namespace: metadata.namespace, name: metadata.name, field: field,
             location: location ?? metadata.location)
     }
 }

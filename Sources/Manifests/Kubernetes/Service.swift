@@ -66,9 +66,12 @@ package struct ConfigMap: Resource, Equatable {
     package static let kind = "ConfigMap"
     package var metadata: ObjectMeta
     package var data: [String: Located<String>]
+    /// What Istio's own ConfigMaps say: key `mesh` of `istio`, key `values` of `istio-sidecar-injector`.
+    package var meshConfig: MeshConfig?
 
-    package init(metadata: ObjectMeta, data: [String: Located<String>]) {
+    package init(metadata: ObjectMeta, data: [String: Located<String>], meshConfig: MeshConfig? = nil) {
         self.metadata = metadata
         self.data = data
+        self.meshConfig = meshConfig
     }
 }

@@ -1,0 +1,159 @@
+import NetworkAddresses
+
+extension ServiceEntry {
+    private static let fields: FieldNames = """
+        hosts addresses ports location resolution endpoints workloadSelector exportTo subjectAltNames
+        """
+
+    /// Reads `networking.istio.io/ServiceEntry` with Istio's validation (pkg/config/validation, ValidateServiceEntry).
+    init?(reading object: ObjectReader) {
+        guard let spec = object.spec(Self.fields) else { return nil }
+        let hosts = Self.hosts(spec)
+        let addresses = (spec["addresses"]?.list ?? []).compactMap { field in
+            field.ipPrefix.map { Located($0, at: field.location) }
+        }
+        var resolution = Resolution.none
+        if let field = spec["resolution"] {
+            let all: [Resolution] = [.none, .static, .dns, .dnsRoundRobin, .dynamicDNS]
+            guard let value = field.choice(of: all.map(\.rawValue)).flatMap(Resolution.init) else { return nil }
+            resolution = value
+            if value == .dynamicDNS { field.refuse("resolution DYNAMIC_DNS is not supported yet") }
+        }
+        var location = Location.meshExternal
+        if let field = spec["location"] {
+            let all: [Location] = [.meshExternal, .meshInternal]
+            guard let value = field.choice(of: all.map(\.rawValue)).flatMap(Location.init) else { return nil }
+            location = value
+        }
+        if let selector = spec["workloadSelector"] {
+            if spec["endpoints"] != nil { selector.error("workloadSelector can't be combined with endpoints") }
+            selector.refuse("workloadSelector of a ServiceEntry is not supported yet")
+        }
+        let ports = Self.ports(spec)
+        let endpoints = (spec["endpoints"]?.list ?? []).compactMap { Self.endpoint($0, resolution, ports) }
+        self.init(
+            metadata: object.metadata, hosts: hosts, addresses: addresses, ports: ports, meshLocation: location,
+            resolution: resolution, endpoints: endpoints,
+            workloadSelector: spec["workloadSelector"]?["labels"]?.stringMap,
+            exportTo: spec["exportTo"].map(\.exportTo) ?? ["*"],
+            subjectAltNames: spec["subjectAltNames"]?.strings ?? [])
+        validate(spec)
+    }
+
+    private static func hosts(_ spec: FieldReader) -> [Located<String>] {
+        guard let field = spec.required("hosts") else { return [] }
+        let list = field.list
+        if field.isList, list.isEmpty { field.error("a ServiceEntry needs at least one host") }
+        return list.compactMap { element in
+            guard let host = element.string else { return nil }
+            guard host != "*" else {
+                element.error("host * is not allowed", remedy: "name a domain, such as *.example.com")
+                return nil
+            }
+            if host.hasPrefix("*"), !host.hasPrefix("*.") {
+                element.warn("partial wildcard \"\(host)\"", remedy: "write *.\(host.dropFirst())")
+            }
+            guard HostName.isValid(host) else {
+                element.error("\"\(host)\" is not a host name")
+                return nil
+            }
+            return Located(host, at: element.location)
+        }
+    }
+
+    private static func ports(_ spec: FieldReader) -> [Port] {
+        guard let field = spec.required("ports") else { return [] }
+        let list = field.list
+        if field.isList, list.isEmpty { field.error("a ServiceEntry needs at least one port") }
+        var names: Set<String> = []
+        var numbers: Set<UInt16> = []
+        return list.compactMap { element in
+            guard element.check("number name protocol targetPort"), let number = element.required("number")?.port,
+                let name = element.required("name")?.string
+            else { return nil }
+            if !names.insert(name).inserted { element["name"]?.error("the port name \(name) is given twice") }
+            if !numbers.insert(number).inserted { element["number"]?.error("port \(number) is given twice") }
+            var portProtocol = PortProtocol.unspecified
+            if let field = element["protocol"] {
+                guard let value = field.portProtocol else { return nil }
+                portProtocol = value
+            }
+            return Port(
+                number: number, name: name, protocol: portProtocol, targetPort: element["targetPort"]?.port,
+                location: element.location)
+        }
+    }
+
+    private static func endpoint(_ field: FieldReader, _ resolution: Resolution, _ ports: [Port]) -> Endpoint? {
+        guard field.check("address ports labels network locality weight serviceAccount") else { return nil }
+        guard let address = field.required("address"), let text = address.string else { return nil }
+        if text.hasPrefix("unix:") {
+            address.refuse("Unix domain sockets are not supported yet")
+        } else if IPAddress(text) == nil {
+            if resolution == .static {
+                address.error("\"\(text)\" is not an IP address, which resolution STATIC needs")
+            }
+            if !HostName.isValid(text) || text.contains("*") {
+                address.error("\"\(text)\" is neither an IP address nor a host name")
+            }
+        }
+        var numbers: [String: UInt16] = [:]
+        for entry in field["ports"]?.entries ?? [] {
+            if !ports.contains(where: { $0.name == entry.key }) {
+                entry.field.say(
+                    .error, "the ServiceEntry has no port named \(entry.key)",
+                    remedy: NearestName.remedy(for: entry.key, among: ports.map(\.name)), at: entry.location)
+            }
+            numbers[entry.key] = entry.field.port
+        }
+        field.refuse(fields: "network")
+        return Endpoint(
+            address: text, ports: numbers, labels: field["labels"]?.stringMap ?? [:],
+            weight: field["weight"]?.integer() ?? 1, location: field.location)
+    }
+
+    private func validate(_ spec: FieldReader) {
+        let endpointsField = spec["endpoints"]
+        switch resolution {
+        case .none:
+            if !endpoints.isEmpty { endpointsField?.error("resolution NONE can't have endpoints") }
+        case .static:
+            break
+        case .dns, .dnsRoundRobin:
+            for host in hosts where host.value.hasPrefix("*") && endpoints.isEmpty {
+                spec.say(
+                    .error, "resolution \(resolution.rawValue) needs endpoints for the wildcard host \(host.value)",
+                    at: host.location)
+            }
+            for address in addresses where !address.value.isHost {
+                spec.say(
+                    .error, "a CIDR address can't be combined with resolution \(resolution.rawValue)",
+                    at: address.location)
+            }
+            if resolution == .dnsRoundRobin, endpoints.count > 1 {
+                endpointsField?.error("resolution DNS_ROUND_ROBIN takes at most one endpoint")
+            }
+        case .dynamicDNS:
+            validateDynamicDNS(spec)
+        }
+        for port in ports where addresses.isEmpty && port.protocol.isPlainTCP {
+            spec.say(
+                .warning,
+                "TCP port \(port.number) without an address takes all traffic to that port, whatever its destination",
+                remedy: "give addresses", at: port.location)
+        }
+    }
+
+    private func validateDynamicDNS(_ spec: FieldReader) {
+        for host in hosts where !host.value.hasPrefix("*") {
+            spec.say(.error, "resolution DYNAMIC_DNS needs wildcard hosts, not \(host.value)", at: host.location)
+        }
+        if !addresses.isEmpty { spec["addresses"]?.error("resolution DYNAMIC_DNS can't have addresses") }
+        if !endpoints.isEmpty { spec["endpoints"]?.error("resolution DYNAMIC_DNS can't have endpoints") }
+        for port in ports where ![.http, .http2, .grpc, .tls].contains(port.protocol) {
+            spec.say(
+                .error, "resolution DYNAMIC_DNS needs HTTP, HTTP2, GRPC or TLS, not \(port.protocol.rawValue)",
+                at: port.location)
+        }
+    }
+}

@@ -1,0 +1,104 @@
+/// A kind that is understood: where it is served and how it is read.
+struct ResourceKind: Sendable {
+    let kind: String
+    let group: String
+    let versions: [String]
+    /// Versions that are no longer served, as `group/version`; read all the same, with a warning.
+    let retired: [String]
+    let isClusterScoped: Bool
+    let read: @Sendable (ObjectReader) -> (any Resource)?
+
+    init(
+        _ kind: String, _ group: String, _ versions: [String], retired: [String] = [], isClusterScoped: Bool = false,
+        read: @escaping @Sendable (ObjectReader) -> (any Resource)?
+    ) {
+        self.kind = kind
+        self.group = group
+        self.versions = versions
+        self.retired = retired
+        self.isClusterScoped = isClusterScoped
+        self.read = read
+    }
+
+    var apiVersions: [String] { versions.map { group.isEmpty ? $0 : "\(group)/\($0)" } }
+}
+
+/// The one list of the kinds that are understood. To add one, write its type and its reading, and a line here.
+enum ResourceKinds {
+    private static let istio = ["v1", "v1beta1", "v1alpha3"]
+
+    static let all: [ResourceKind] = [
+        ResourceKind("Namespace", "", ["v1"], isClusterScoped: true) { Namespace(reading: $0) },
+        ResourceKind("ServiceAccount", "", ["v1"]) { ServiceAccount(reading: $0) },
+        ResourceKind("ConfigMap", "", ["v1"]) { ConfigMap(reading: $0) },
+        ResourceKind("Service", "", ["v1"]) { Service(reading: $0) },
+        ResourceKind("Pod", "", ["v1"]) { Pod(reading: $0) },
+        ResourceKind(
+            "Deployment", "apps", ["v1"], retired: ["extensions/v1beta1", "apps/v1beta1", "apps/v1beta2"]
+        ) { Workload(reading: $0, as: .deployment) },
+        ResourceKind("ReplicaSet", "apps", ["v1"], retired: ["extensions/v1beta1", "apps/v1beta2"]) {
+            Workload(reading: $0, as: .replicaSet)
+        },
+        ResourceKind("StatefulSet", "apps", ["v1"], retired: ["apps/v1beta1", "apps/v1beta2"]) {
+            Workload(reading: $0, as: .statefulSet)
+        },
+        ResourceKind("DaemonSet", "apps", ["v1"], retired: ["extensions/v1beta1", "apps/v1beta2"]) {
+            Workload(reading: $0, as: .daemonSet)
+        },
+        ResourceKind("Job", "batch", ["v1"]) { Workload(reading: $0, as: .job) },
+        ResourceKind("NetworkPolicy", "networking.k8s.io", ["v1"], retired: ["extensions/v1beta1"]) {
+            NetworkPolicy(reading: $0)
+        },
+        ResourceKind("IstioOperator", "install.istio.io", ["v1alpha1"]) { IstioOperator(reading: $0) },
+        ResourceKind("ServiceEntry", "networking.istio.io", istio) { ServiceEntry(reading: $0) },
+        ResourceKind("VirtualService", "networking.istio.io", istio) { VirtualService(reading: $0) },
+        ResourceKind("DestinationRule", "networking.istio.io", istio) { DestinationRule(reading: $0) },
+        ResourceKind("Sidecar", "networking.istio.io", istio) { Sidecar(reading: $0) },
+    ]
+
+    /// Kinds by name: their groups tell those with the same name apart.
+    static let byName: [String: ResourceKind] = Dictionary(all.map { ($0.kind, $0) }) { first, _ in first }
+
+    /// The kind that kubectl means by a name: any case, singular or plural.
+    static func named(_ name: String) -> ResourceKind? {
+        if let kind = byName[name] { return kind }
+        let name = name.lowercased()
+        return all.first { kind in
+            let singular = kind.kind.lowercased()
+            let plural = singular.hasSuffix("y") ? singular.dropLast() + "ies" : singular + "s"
+            return name == singular || name == plural
+        }
+    }
+}
+
+/// Kinds that are known, but not read.
+enum UnreadKinds {
+    /// Ignoring these would give wrong verdicts, so they are refused.
+    static let consequential: Set<String> = [
+        "ASMEgressTrafficPolicy", "AdminNetworkPolicy", "AuthorizationPolicy", "BaselineAdminNetworkPolicy",
+        "CiliumClusterwideNetworkPolicy", "CiliumEgressGatewayPolicy", "CiliumNetworkPolicy", "ClusterNetworkPolicy",
+        "CronJob", "EgressFirewall", "EgressNetworkPolicy", "EndpointSlice", "Endpoints", "EnvoyFilter",
+        "FQDNNetworkPolicy", "Gateway", "GlobalNetworkPolicy", "GlobalNetworkSet", "GRPCRoute", "HTTPRoute",
+        "IstioControlPlane", "NetworkPolicy", "NetworkSet", "ProxyConfig", "ReplicationController",
+        "RequestAuthentication", "SecurityGroupPolicy", "TCPRoute", "TLSRoute", "Telemetry", "WasmPlugin",
+        "WorkloadEntry", "WorkloadGroup",
+    ]
+
+    /// These change nothing about who may reach what here.
+    static let harmless: Set<String> = [
+        "APIService", "CertificateSigningRequest", "ClusterRole", "ClusterRoleBinding", "ComponentStatus",
+        "ControllerRevision", "CSIDriver", "CSINode", "CustomResourceDefinition", "Event", "FlowSchema",
+        "GatewayClass", "HorizontalPodAutoscaler", "IngressClass", "Lease", "LimitRange",
+        "MutatingWebhookConfiguration", "Node", "PersistentVolume", "PersistentVolumeClaim", "PodDisruptionBudget",
+        "PodMonitor", "PodSecurityPolicy", "PodTemplate", "PriorityClass", "PriorityLevelConfiguration",
+        "ResourceQuota", "Role", "RoleBinding", "RuntimeClass", "Secret", "ServiceMonitor", "StorageClass",
+        "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingWebhookConfiguration",
+        "VerticalPodAutoscaler", "VolumeAttachment",
+    ]
+
+    /// Kinds that are left out with a word on what is missing then.
+    static let warned: [String: String] = [
+        "PeerAuthentication": "mutual TLS inside the mesh is not modelled",
+        "Ingress": "nothing enters the cluster from outside through it",
+    ]
+}
