@@ -1,4 +1,4 @@
-package import Manifests
+import Manifests
 import NetworkAddresses
 
 /// Concludes what became of a flow from what was recorded of it: a total function, with no access to the lab.

@@ -15,8 +15,8 @@ package struct ObservationLog: Sendable {
     private var connecting: [ProxyConnection: [ProxyConnecting]] = [:]
     private var records: [ProxyConnection: [ProxyRecord]] = [:]
     private var closed: Set<ProxyConnection> = []
-    /// Whose upstream a tuple is: leads from a drop back to the flows it ends.
-    private var downstreams: [FiveTuple: [ProxyConnection]] = [:]
+    /// Whose upstream a socket is: leads from a drop back to the flows it ends.
+    private var upstreamUses: [SocketKey: [ProxyConnecting]] = [:]
     private var acceptedTuples: [ProxyConnection: FiveTuple] = [:]
     /// Messages that the kernel could not deliver.
     package private(set) var lostMessages = 0
@@ -34,7 +34,7 @@ package struct ObservationLog: Sendable {
             acceptedTuples[seen.connection] = seen.tuple
         case .proxyConnecting(let seen):
             connecting[seen.connection, default: []].append(seen)
-            downstreams[seen.tuple, default: []].append(seen.connection)
+            upstreamUses[SocketKey(seen.tuple), default: []].append(seen)
         case .proxyRecord(let seen): records[seen.connection, default: []].append(seen)
         case .proxyClosed(let connection): closed.insert(connection)
         }
@@ -51,55 +51,90 @@ package struct ObservationLog: Sendable {
 
     /// The hop that begins with `tuple`, with everything that followed from it. Only what was seen at or after
     /// `sinceMs` counts: ports are used again.
-    package func hop(for tuple: FiveTuple, sinceMs: Double) -> Hop { hop(for: tuple, sinceMs: sinceMs, depth: 0) }
+    package func hop(for tuple: FiveTuple, sinceMs: Double) -> Hop {
+        hop(for: tuple, sinceMs: sinceMs, requests: [], depth: 0)
+    }
 
-    private func hop(for tuple: FiveTuple, sinceMs: Double, depth: Int) -> Hop {
+    /// - Parameter requests: the `x-request-id`s of the flow, once a proxy has given it one: on a connection that
+    ///   several flows share, only what carries one of them is the flow's own.
+    private func hop(for tuple: FiveTuple, sinceMs: Double, requests: Set<String>, depth: Int) -> Hop {
         var hop = Hop(tuple: tuple, isOutbound: isOutside(tuple.destination.address))
         for form in forms(of: tuple) {
             hop.packets += (packets[form] ?? []).filter { $0.timeMs >= sinceMs }
             hop.drops += (drops[form] ?? []).filter { $0.timeMs >= sinceMs }
-            hop.served += (served[form] ?? []).filter { $0.timeMs >= sinceMs }
+            hop.served += (served[form] ?? []).filter {
+                $0.timeMs >= sinceMs && belongs($0.fields["x-request-id"], to: requests)
+            }
             hop.names += (names[form] ?? []).filter { $0.timeMs >= sinceMs }
             // A chain longer than any mesh's is a loop; what lies beyond it would repeat.
             guard depth < 8 else { continue }
             for acceptance in accepted[form] ?? [] where acceptance.timeMs >= sinceMs {
                 let connection = acceptance.connection
+                let records = (self.records[connection] ?? []).filter {
+                    belongs($0.fields["request_id"], to: requests)
+                }
+                let ids = requests.union(records.compactMap { $0.fields["request_id"] })
                 var seen: Set<FiveTuple> = []
                 let upstream = (connecting[connection] ?? []).filter { seen.insert($0.tuple).inserted }
                 hop.proxied.append(
                     ProxiedHop(
-                        connection: connection, accepted: acceptance, records: records[connection] ?? [],
+                        connection: connection, accepted: acceptance, records: records,
                         isClosed: closed.contains(connection),
                         upstream: upstream.map {
                             // A pooled upstream connection is older than the request that uses it.
                             self.hop(
                                 for: $0.tuple, sinceMs: min(sinceMs, oldestUse(of: $0.tuple) ?? sinceMs),
-                                depth: depth + 1)
+                                requests: ids, depth: depth + 1)
                         }))
             }
         }
         return hop
     }
 
-    private func oldestUse(of tuple: FiveTuple) -> Double? {
-        (downstreams[tuple] ?? []).lazy.flatMap { connecting[$0] ?? [] }.filter { $0.tuple == tuple }
-            .map(\.timeMs).min()
+    /// What carries no request id can't be told apart and stays.
+    private func belongs(_ id: String?, to requests: Set<String>) -> Bool {
+        guard let id, !requests.isEmpty else { return true }
+        return requests.contains(id)
     }
 
-    /// The tuples at the beginning of chains that `tuple` belongs to: itself, and what proxies made it from.
-    package func roots(of tuple: FiveTuple) -> Set<FiveTuple> {
-        var roots: Set<FiveTuple> = []
+    private func oldestUse(of tuple: FiveTuple) -> Double? {
+        (upstreamUses[SocketKey(tuple)] ?? []).filter { $0.tuple == tuple }.map(\.timeMs).min()
+    }
+
+    /// The sockets at the beginning of the chains that `tuple` belongs to: its own, and those that proxies made it from.
+    package func roots(of tuple: FiveTuple) -> Set<SocketKey> {
+        var roots: Set<SocketKey> = []
         var pending = [tuple]
         while let next = pending.popLast() {
-            guard roots.insert(next).inserted, roots.count < 64 else { continue }
-            for connection in downstreams[next] ?? [] {
-                if let downstream = acceptedTuples[connection] { pending.append(downstream) }
+            // A pooled connection may have served many; 256 are more than one change can concern.
+            guard roots.insert(SocketKey(next)).inserted, roots.count < 256 else { continue }
+            for use in upstreamUses[SocketKey(next)] ?? []
+            where use.tuple.destination == next.destination
+                || translations[use.tuple.destination]?.contains(next.destination) == true
+            {
+                if let downstream = acceptedTuples[use.connection] { pending.append(downstream) }
             }
         }
         return roots
     }
 
+    /// The sockets at the beginning of the chains that a proxy's connection belongs to.
+    package func roots(of connection: ProxyConnection) -> Set<SocketKey> {
+        acceptedTuples[connection].map { roots(of: $0) } ?? []
+    }
+
     package func isOutside(_ address: IPAddress) -> Bool {
         !clusterRanges.contains(address) && !address.isLoopback && !address.isLinkLocal && !address.isMulticast
+    }
+}
+
+/// A socket as its own end sees it: what stays the same when a destination is translated on the way.
+package struct SocketKey: Hashable, Sendable {
+    package var transport: IPProtocol
+    package var source: IPEndpoint
+
+    package init(_ tuple: FiveTuple) {
+        transport = tuple.transport
+        source = tuple.source
     }
 }

@@ -1,0 +1,87 @@
+package import Evidence
+package import NIOConcurrencyHelpers
+package import NetworkAddresses
+
+/// Collects what all observers of a lab see, and tells those who wait for it.
+package final class EvidenceRecorder: Sendable {
+    private struct State {
+        var log: ObservationLog
+        var watches: [SocketKey: [UInt64: @Sendable (Observation) -> Void]] = [:]
+        var nextWatch: UInt64 = 0
+    }
+
+    private let state: NIOLockedValueBox<State>
+    private let clock = ContinuousClock()
+    private let start: ContinuousClock.Instant
+
+    package init(clusterRanges: IPPrefixSet) {
+        state = NIOLockedValueBox(State(log: ObservationLog(clusterRanges: clusterRanges)))
+        start = clock.now
+    }
+
+    /// Milliseconds since the lab began.
+    package var nowMs: Double { (clock.now - start) / .milliseconds(1) }
+
+    package func record(_ observation: Observation) {
+        let concerned = state.withLockedValue { state in
+            state.log.add(observation)
+            guard !state.watches.isEmpty else { return [@Sendable (Observation) -> Void]() }
+            return state.log.roots(of: observation).flatMap { state.watches[$0].map { Array($0.values) } ?? [] }
+        }
+        for watch in concerned { watch(observation) }
+    }
+
+    package func recordLoss(_ count: Int) { state.withLockedValue { $0.log.addLoss(count) } }
+
+    package var lostMessages: Int { state.withLockedValue { $0.log.lostMessages } }
+
+    package func setTranslations(_ translations: [IPEndpoint: Set<IPEndpoint>]) {
+        state.withLockedValue { state in
+            // Older targets stay: connections made before a change still end there.
+            state.log.translations.merge(translations) { $0.union($1) }
+        }
+    }
+
+    package func hop(for tuple: FiveTuple, sinceMs: Double) -> Hop {
+        state.withLockedValue { $0.log.hop(for: tuple, sinceMs: sinceMs) }
+    }
+
+    /// Calls `body` for every observation of the chains that begin with the socket of `tuple`, until `unwatch`.
+    package func watch(_ tuple: FiveTuple, _ body: @escaping @Sendable (Observation) -> Void) -> Watch {
+        state.withLockedValue { state in
+            state.nextWatch += 1
+            let key = SocketKey(tuple)
+            state.watches[key, default: [:]][state.nextWatch] = body
+            return Watch(key: key, number: state.nextWatch)
+        }
+    }
+
+    package func unwatch(_ watch: Watch) {
+        state.withLockedValue { state in
+            state.watches[watch.key]?[watch.number] = nil
+            if state.watches[watch.key]?.isEmpty == true { state.watches[watch.key] = nil }
+        }
+    }
+
+    /// Names a registration.
+    package struct Watch: Sendable {
+        fileprivate let key: SocketKey
+        fileprivate let number: UInt64
+    }
+}
+
+extension ObservationLog {
+    /// The sockets at the beginning of the chains that an observation belongs to.
+    fileprivate func roots(of observation: Observation) -> Set<SocketKey> {
+        switch observation {
+        case .packet(let seen): roots(of: seen.tuple)
+        case .drop(let seen): roots(of: seen.tuple)
+        case .served(let seen): roots(of: seen.tuple)
+        case .nameServed(let seen): roots(of: seen.tuple)
+        case .proxyAccepted(let seen): roots(of: seen.tuple)
+        case .proxyConnecting(let seen): roots(of: seen.connection)
+        case .proxyRecord(let seen): roots(of: seen.connection)
+        case .proxyClosed(let connection): roots(of: connection)
+        }
+    }
+}

@@ -1,0 +1,127 @@
+import DNS
+import Evidence
+import Mesh
+import NIOConcurrencyHelpers
+import NetworkAddresses
+import Proxy
+import ProxyModel
+
+/// Hands a proxy's events to the evidence, in the names that paths use.
+struct ProxyRecorder: Sendable {
+    let node: ProxyNode
+    let recorder: EvidenceRecorder
+
+    func record(_ event: ProxyEvent) {
+        let now = recorder.nowMs
+        switch event {
+        case .accepted(let number, let from, let destination):
+            recorder.record(
+                .proxyAccepted(
+                    ProxyAccepted(
+                        connection: connection(number), tuple: FiveTuple(.tcp, from: from, to: destination),
+                        timeMs: now)))
+        case .connecting(let number, let local, let to, let cluster):
+            // Without a socket there is no packet either.
+            guard let local else { return }
+            recorder.record(
+                .proxyConnecting(
+                    ProxyConnecting(
+                        connection: connection(number), tuple: FiveTuple(.tcp, from: local, to: to),
+                        cluster: cluster, timeMs: now)))
+        case .record(let number, let record):
+            recorder.record(
+                .proxyRecord(
+                    ProxyRecord(
+                        connection: connection(number), isHTTP: record.kind == .http,
+                        responseCode: record.responseCode, responseFlags: record.responseFlags,
+                        responseCodeDetails: record.responseCodeDetails, upstreamCluster: record.upstreamCluster,
+                        routeName: record.routeName, fields: record.jsonFields, origin: record.origin, timeMs: now)))
+        case .closed(let number):
+            recorder.record(.proxyClosed(connection(number)))
+        }
+    }
+
+    private func connection(_ number: UInt64) -> ProxyConnection {
+        ProxyConnection(
+            pod: "\(node.namespace)/\(node.pod)", proxy: "\(node.role.rawValue) \(node.namespace)/\(node.workload)",
+            role: node.role.rawValue, number: number)
+    }
+}
+
+extension AccessLogRecord {
+    /// The record by the keys of Istio's JSON log; absent values left out.
+    package var jsonFields: [String: String] {
+        var fields: [String: String] = [
+            "response_code": "\(responseCode)",
+            "response_flags": responseFlags.isEmpty ? "-" : responseFlags.joined(separator: ","),
+            "bytes_received": "\(bytesReceived)", "bytes_sent": "\(bytesSent)", "duration": "\(durationMs)",
+        ]
+        func set(_ key: String, _ value: (some CustomStringConvertible)?) {
+            if let value { fields[key] = "\(value)" }
+        }
+        set("method", method)
+        set("path", path)
+        set("protocol", `protocol`)
+        set("response_code_details", responseCodeDetails)
+        set("connection_termination_details", connectionTerminationDetails)
+        set("upstream_transport_failure_reason", upstreamTransportFailureReason)
+        set("upstream_service_time", upstreamServiceTimeMs)
+        set("x_forwarded_for", xForwardedFor)
+        set("user_agent", userAgent)
+        set("request_id", requestID)
+        set("authority", authority)
+        set("upstream_host", upstreamHost)
+        set("upstream_cluster", upstreamCluster)
+        set("upstream_local_address", upstreamLocalAddress)
+        set("downstream_local_address", downstreamLocalAddress)
+        set("downstream_remote_address", downstreamRemoteAddress)
+        set("requested_server_name", requestedServerName)
+        set("route_name", routeName)
+        return fields
+    }
+}
+
+extension EvidenceRecorder {
+    func record(_ arrival: Arrival) {
+        var fields: [String: String] = [:]
+        if let value = arrival.serverName { fields["sni"] = value }
+        if let value = arrival.host { fields["host"] = value }
+        if let value = arrival.method { fields["method"] = value }
+        if let value = arrival.path { fields["path"] = value }
+        if let id = arrival.headers.first(where: { $0.name.lowercased() == "x-request-id" }) {
+            fields["x-request-id"] = id.value
+        }
+        let site =
+            switch arrival.site {
+            case .internet: "internet"
+            case .pod(let name): "pod \(name)"
+            }
+        guard let stage = Served.Stage(rawValue: arrival.stage.rawValue) else { return }
+        record(.served(Served(stage: stage, at: site, tuple: arrival.tuple, fields: fields, timeMs: nowMs)))
+    }
+
+    func recordQuery(_ query: DNSServer.Query, at site: String) {
+        guard let question = query.question else { return }
+        record(
+            .nameServed(
+                NameServed(
+                    at: site, tuple: query.tuple, name: question.name, type: "\(question.type)",
+                    responseCode: "\(question.code)", timeMs: nowMs)))
+    }
+}
+
+/// What the drop log's prefixes stand for, over all plans of a run.
+final class DropReasons: Sendable {
+    private let reasons = NIOLockedValueBox<[String: DropReason]>([:])
+
+    func add(_ new: [String: DropReason]) { reasons.withLockedValue { $0.merge(new) { $1 } } }
+
+    func drop(_ prefix: String, _ tuple: FiveTuple, timeMs: Double) -> DropSeen {
+        guard let reason = reasons.withLockedValue({ $0[prefix] }) else {
+            return DropSeen(at: "node", tuple: tuple, direction: prefix, pod: "?", policies: [], timeMs: timeMs)
+        }
+        return DropSeen(
+            at: "node", tuple: tuple, direction: reason.direction.rawValue.lowercased(), pod: "\(reason.pod)",
+            policies: reason.policies.map(\.description), timeMs: timeMs)
+    }
+}

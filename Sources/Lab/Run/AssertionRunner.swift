@@ -1,0 +1,80 @@
+import Evidence
+import Manifests
+import ProxyModel
+
+/// Checks logs and statistics of a running lab's proxies.
+struct AssertionRunner: Sendable {
+    let lab: RunningLab
+    /// How many records each pod's log held when the step began: a step's assertions are about its own traffic.
+    let recordsBefore: [String: Int]
+
+    func check(_ assertion: Assertion) async -> AssertionResult {
+        func result(_ passed: Bool, _ message: String) -> AssertionResult {
+            AssertionResult(
+                passed: passed, message: message,
+                location: "\(assertion.location.file):\(assertion.location.line)")
+        }
+        guard let pod = await lab.pod(of: assertion.of) else {
+            return result(false, "no pod of \(assertion.of) is running")
+        }
+        guard let proxy = pod.proxy else { return result(false, "pod \(pod.id) has no proxy") }
+        let before = recordsBefore["\(pod.id)"] ?? 0
+        // Off means off: what the user's mesh does not log can't be asserted as logged.
+        let isLogging = pod.plan.proxy?.accessLog != nil
+        let records = isLogging ? Array(proxy.accessLogRecords().dropFirst(before)) : []
+        switch assertion.check {
+        case .logContains(let wanted, let count):
+            let matching = records.filter { Self.matches($0, wanted) }
+            let expectation = count.map { "\($0) records" } ?? "a record"
+            let passed = count.map { matching.count == $0 } ?? !matching.isEmpty
+            return result(
+                passed,
+                "\(assertion.of) logged \(expectation) with \(Self.text(wanted))"
+                    + (passed
+                        ? ""
+                        : ": found \(matching.count) among \(records.count)\(Self.nearest(records))"
+                            + (isLogging ? "" : "; the mesh writes no access log (accessLogFile)")))
+        case .logLacks(let wanted):
+            let matching = records.filter { Self.matches($0, wanted) }
+            return result(
+                matching.isEmpty,
+                "\(assertion.of) logged no record with \(Self.text(wanted))"
+                    + (matching.isEmpty ? "" : ": found \(matching.count)"))
+        case .logLine(let text):
+            let lines = isLogging ? Array(proxy.accessLogLines().dropFirst(before)) : []
+            let passed = lines.contains { $0.contains(text) }
+            return result(
+                passed,
+                "\(assertion.of) logged a line with '\(text)'"
+                    + (passed ? "" : "; its lines:\n" + lines.joined(separator: "\n")))
+        case .statistic(let name, let check):
+            let value = proxy.statistic(name)
+            let passed: Bool
+            let wanted: String
+            switch check {
+            case .equals(let number): (passed, wanted) = ((value ?? 0) == number, "equals \(number)")
+            case .atLeast(let number): (passed, wanted) = ((value ?? 0) >= number, "is at least \(number)")
+            case .atMost(let number): (passed, wanted) = ((value ?? 0) <= number, "is at most \(number)")
+            }
+            return result(
+                passed,
+                "\(assertion.of): \(name) \(wanted)"
+                    + (passed ? "" : ": it is \(value.map(String.init) ?? "0 (never counted)")"))
+        }
+    }
+
+    private static func matches(_ record: AccessLogRecord, _ wanted: [String: String]) -> Bool {
+        let fields = record.jsonFields
+        // A value that is absent reads `-`, as in the text log.
+        return wanted.allSatisfy { (fields[$0.key] ?? "-") == $0.value }
+    }
+
+    private static func text(_ wanted: [String: String]) -> String {
+        wanted.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: " ")
+    }
+
+    private static func nearest(_ records: [AccessLogRecord]) -> String {
+        guard let last = records.last else { return "" }
+        return "; the last one: " + text(last.jsonFields)
+    }
+}

@@ -1,0 +1,112 @@
+import Dispatch
+import Evidence
+import Foundation
+import Manifests
+import Mesh
+import Netlink
+
+/// Runs a real program inside a pod: with the pod's network, resolver and user, and with trust in the lab's CA.
+struct CommandRunner: Sendable {
+    let lab: RunningLab
+    let dns: DNSPlan
+    /// Commands run in the scenario's own directory.
+    let directory: String
+
+    func run(_ command: Manifests.Command) async -> CommandResult {
+        let started = ContinuousClock.now
+        let place = "\(command.location.file):\(command.location.line)"
+        func result(_ code: Int, _ out: String, _ err: String, _ mismatches: [String]) -> CommandResult {
+            CommandResult(
+                in: command.in.description, run: command.run, exitCode: code, stdout: out, stderr: err,
+                durationMs: (ContinuousClock.now - started) / .milliseconds(1), passed: mismatches.isEmpty,
+                mismatches: mismatches, location: place)
+        }
+        guard let pod = await lab.pod(of: command.in) else {
+            return result(-1, "", "", ["no pod of \(command.in) is running"])
+        }
+        let specification = specification(command, pod)
+        do {
+            let output = try await withCheckedThrowingContinuation { continuation in
+                DispatchQueue.global().async {
+                    continuation.resume(
+                        with: Result {
+                            try ChildProcess.run(specification, timeout: .milliseconds(command.timeoutMs))
+                        })
+                }
+            }
+            let code: Int =
+                switch output.status {
+                case .exited(let code): Int(code)
+                // As a shell reports it.
+                case .signalled(let signal): 128 + Int(signal)
+                }
+            return result(
+                code, output.standardOutput, output.standardError,
+                Self.mismatches(command.expect, code, output.standardOutput, output.standardError))
+        } catch {
+            return result(-1, "", "", ["\(error)"])
+        }
+    }
+
+    private func specification(_ command: Manifests.Command, _ pod: RunningPod) -> ChildSpecification {
+        let owner = pod.credentials(container: command.in.container)
+        var specification = ChildSpecification("/bin/sh", ["-c", command.run])
+        let inherited = ProcessInfo.processInfo.environment
+        specification.environment = [
+            "PATH=\(inherited["PATH"] ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")",
+            "HOME=/tmp", "LANG=C.UTF-8", "HOSTNAME=\(pod.id.name)", "SSL_CERT_FILE=\(Self.bundle)",
+            "CURL_CA_BUNDLE=\(Self.bundle)",
+        ]
+        specification.namespace = pod.namespace
+        specification.identity = ChildSpecification.Identity(
+            uid: command.uid ?? owner.uid, gid: command.gid ?? owner.gid)
+        specification.overlays = [
+            ChildSpecification.Overlay(path: "/etc/resolv.conf", text: resolverConfiguration(pod)),
+            ChildSpecification.Overlay(path: "/etc/hosts", text: hosts(pod)),
+            // The lab's CA is the only one that is trusted in there.
+            ChildSpecification.Overlay(
+                path: Self.bundle, text: lab.authority.rootPEM, replacesDirectory: true, isOptional: true),
+        ]
+        specification.hostName = pod.id.name
+        specification.isolation = [.mounts, .hostName]
+        specification.workingDirectory = directory
+        specification.forbidsNewPrivileges = true
+        return specification
+    }
+
+    private static let bundle = "/etc/ssl/certs/ca-certificates.crt"
+
+    private func resolverConfiguration(_ pod: RunningPod) -> String {
+        dns.nameservers.filter { address in pod.plan.pod.addresses.contains { $0.family == address.family } }
+            .map { "nameserver \($0)\n" }.joined()
+            + "search \(dns.searchDomains(namespace: pod.id.namespace).joined(separator: " "))\noptions ndots:5\n"
+    }
+
+    private func hosts(_ pod: RunningPod) -> String {
+        "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+            + pod.plan.pod.addresses.map { "\($0)\t\(pod.id.name)\n" }.joined()
+    }
+
+    static func mismatches(
+        _ expected: Manifests.Command.Expectation, _ code: Int, _ stdout: String, _ stderr: String
+    ) -> [String] {
+        var result: [String] = []
+        if code != expected.exitCode { result.append("expected exit code \(expected.exitCode), observed \(code)") }
+        if let wanted = expected.stdout, stdout != wanted {
+            result.append("expected standard output '\(wanted)', observed '\(stdout.prefix(200))'")
+        }
+        if let wanted = expected.stderr, stderr != wanted {
+            result.append("expected standard error '\(wanted)', observed '\(stderr.prefix(200))'")
+        }
+        for text in expected.stdoutContains where !stdout.contains(text) {
+            result.append("expected '\(text)' in standard output, observed '\(stdout.prefix(200))'")
+        }
+        for text in expected.stdoutLacks where stdout.contains(text) {
+            result.append("expected no '\(text)' in standard output, observed '\(stdout.prefix(200))'")
+        }
+        for text in expected.stderrContains where !stderr.contains(text) {
+            result.append("expected '\(text)' in standard error, observed '\(stderr.prefix(200))'")
+        }
+        return result
+    }
+}

@@ -1,0 +1,196 @@
+import Evidence
+import Manifests
+import Mesh
+import NIOConcurrencyHelpers
+import NIOCore
+import Netlink
+import NetworkAddresses
+
+/// Sends one flow and finds out what became of it.
+struct FlowRunner: Sendable {
+    let lab: RunningLab
+    let enforcement: Scenario.Enforcement
+    let dns: DNSPlan
+    let node: NodePlan
+
+    /// How long evidence may take to come in after the client has finished: it is all made in this process and kernel,
+    /// so this is generous, and only flows with missing evidence wait for it.
+    static let evidenceDeadline = Duration.seconds(2)
+
+    /// Sends the flow as often as it asks, one after the other; the first that differs from the expectation counts.
+    func run(_ flow: Flow) async -> FlowResult {
+        var result = await runOnce(flow)
+        for _ in 1..<max(flow.count, 1) where result.passed { result = await runOnce(flow) }
+        return result
+    }
+
+    private func runOnce(_ flow: Flow) async -> FlowResult {
+        do {
+            let client = try await client(of: flow)
+            let (record, _) = try await exchange(flow, client)
+            return conclude(flow, record)
+        } catch {
+            // No verdict without evidence: what could not be sent proves nothing.
+            return FlowResult(
+                id: flow.id, from: flow.from.description, to: flow.to, expected: Expected(flow.expect), passed: false,
+                mismatches: ["the flow could not be sent: \(error)"],
+                observed: FlowResult.Observed(outcome: .inconclusive, reason: "the flow could not be sent: \(error)"),
+                location: "\(flow.location.file):\(flow.location.line)")
+        }
+    }
+
+    private func exchange(_ flow: Flow, _ client: FlowSource) async throws -> (FlowRecord, ClientResult) {
+        let lostBefore = lab.recorder.lostMessages
+        let tracker = FlowTracker(recorder: lab.recorder)
+        let loop = lab.group.next()
+        let exchange = FlowClient(
+            environment: client.environment, trust: lab.authority, loop: loop
+        ).run(try await request(flow, from: client)) { tracker.handle($0) }
+        tracker.attach(exchange)
+        let result = try await exchange.result.get()
+        if let hold = flow.hold, case .seconds(let seconds) = hold { try await Task.sleep(for: .seconds(seconds)) }
+        exchange.close()
+        defer { tracker.finish() }
+
+        let deadline = ContinuousClock.now + Self.evidenceDeadline
+        while true {
+            let seen = tracker.changes
+            await lab.drainPacketLogs()
+            let record = FlowRecord(
+                scheme: flow.scheme, enforcement: enforcement, attempts: tracker.attempts(), client: saw(result),
+                lostMessages: lab.recorder.lostMessages - lostBefore, way: way(result, tracker, client))
+            let isSettled =
+                record.attempts.allSatisfy { $0.hop.isSettled(depth: 0) }
+                && Judge().judge(record).outcome != .inconclusive
+            if isSettled || ContinuousClock.now >= deadline { return (record, result) }
+            await tracker.change(after: seen, until: deadline, on: loop)
+        }
+    }
+
+    private func conclude(_ flow: Flow, _ record: FlowRecord) -> FlowResult {
+        let verdict = Judge().judge(record)
+        let mismatches = ExpectationCheck().mismatches(flow.expect, verdict, record.client)
+        return FlowResult(
+            id: flow.id, from: flow.from.description, to: flow.to, expected: Expected(flow.expect),
+            passed: mismatches.isEmpty && verdict.outcome != .inconclusive, mismatches: mismatches,
+            observed: FlowResult.Observed(
+                outcome: verdict.outcome, by: verdict.by, path: verdict.path, status: record.client.status,
+                error: record.client.error, durationMs: record.client.durationMs, reason: verdict.reason,
+                causes: verdict.causes, technique: verdict.technique),
+            evidence: record.evidenceItems, location: "\(flow.location.file):\(flow.location.line)")
+    }
+
+    private func saw(_ result: ClientResult) -> ClientSaw {
+        ClientSaw(
+            tuple: result.attempts.last, status: result.status, headers: result.headers,
+            body: String(decoding: result.body, as: UTF8.self), error: result.failure?.description,
+            errorStage: result.failure.map { "\($0.stage)" }, durationMs: result.durationMs)
+    }
+
+    private func way(_ result: ClientResult, _ tracker: FlowTracker, _ client: FlowSource) -> EscapeWay? {
+        guard let pod = client.pod else { return nil }
+        let explanation = CaptureExplanation(pod: pod.plan.pod)
+        return result.attempts.lazy.compactMap {
+            explanation.way($0, uid: client.uid, gid: client.gid, beforeRules: !pod.hasStarted)
+        }.first
+    }
+
+    // MARK: Who sends
+
+    /// Where a flow's client lives, and as whom it runs.
+    struct FlowSource: Sendable {
+        var environment: ClientEnvironment
+        var pod: RunningPod?
+        var uid: UInt32
+        var gid: UInt32
+    }
+
+    private func client(of flow: Flow) async throws -> FlowSource {
+        switch flow.from {
+        case .workload(let reference):
+            guard let pod = await lab.pod(of: reference) else {
+                throw LabError("no pod of \(reference) is running")
+            }
+            let owner = pod.credentials(container: reference.container)
+            let (uid, gid) = (flow.uid ?? owner.uid, flow.gid ?? owner.gid)
+            return FlowSource(
+                environment: ClientEnvironment(
+                    context: pod.context(uid: uid, gid: gid), sourceAddresses: pod.plan.pod.addresses,
+                    nameservers: dns.nameservers.map { IPEndpoint($0, LabConstants.dnsPort) },
+                    searchDomains: dns.searchDomains(namespace: pod.id.namespace)), pod: pod, uid: uid, gid: gid)
+        case .node:
+            return FlowSource(
+                environment: ClientEnvironment(
+                    context: NamespaceContext(lab.node, uid: flow.uid ?? 0, gid: flow.gid ?? 0),
+                    sourceAddresses: node.addresses,
+                    nameservers: dns.nameservers.map { IPEndpoint($0, LabConstants.dnsPort) }, searchDomains: []),
+                pod: nil, uid: flow.uid ?? 0, gid: flow.gid ?? 0)
+        case .internet(let address):
+            return FlowSource(
+                environment: ClientEnvironment(
+                    context: NamespaceContext(lab.internet, uid: 0, gid: 0), sourceAddresses: [address],
+                    nameservers: [IPEndpoint(.loopbackIPv4, LabConstants.dnsPort)], searchDomains: []), pod: nil,
+                uid: 0, gid: 0)
+        }
+    }
+
+    // MARK: What is sent
+
+    private func request(_ flow: Flow, from source: FlowSource) async throws -> ClientRequest {
+        guard let kind = ClientRequest.Kind(flow.scheme) else {
+            throw LabError("flows of scheme \(flow.scheme.rawValue) can't be sent yet")
+        }
+        var name: String?
+        var target: ClientRequest.Target
+        switch flow.host {
+        case .name(let host):
+            name = host
+            target = .name(host)
+        case .address(let address):
+            target = .addresses([address])
+        case .workload(let reference):
+            guard let pod = await lab.pod(of: reference) else {
+                throw LabError("no pod of \(reference) is running")
+            }
+            target = .addresses(pod.plan.pod.addresses.filter { flow.family == nil || $0.family == flow.family })
+        }
+        if let address = flow.address { target = .addresses([address]) }
+        return ClientRequest(
+            kind: kind, target: target, port: flow.port, path: flow.path, method: flow.method,
+            headers: flow.headers.map { ($0.name, $0.value) }, body: flow.body, httpVersion: flow.httpVersion,
+            serverName: flow.sni ?? (flow.address == nil ? nil : name),
+            hostHeader: flow.hostHeader ?? (flow.address == nil ? nil : name), family: flow.family)
+    }
+}
+
+extension ClientRequest.Kind {
+    init?(_ scheme: Flow.Scheme) {
+        switch scheme {
+        case .http: self = .http
+        case .https: self = .https
+        case .tcp: self = .tcp
+        case .tls: self = .tls
+        case .udp: self = .udp
+        case .icmp: self = .icmp
+        case .dns: self = .dns
+        case .sctp: return nil
+        }
+    }
+}
+
+extension Hop {
+    /// True when all that will ever be recorded of this chain is there: every proxy on the way has closed its part. A
+    /// proxy behind another may keep its connection in a pool; there the request's own record is the end.
+    func isSettled(depth: Int) -> Bool {
+        proxied.allSatisfy { proxy in
+            (proxy.isClosed || depth > 0 && !proxy.records.isEmpty)
+                && proxy.upstream.allSatisfy { $0.isSettled(depth: depth + 1) }
+        }
+    }
+}
+
+/// The lab could not do what was asked of it.
+struct LabError: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+}

@@ -1,0 +1,179 @@
+import Evidence
+import Foundation
+import Manifests
+import Mesh
+import NIOCore
+import NIOPosix
+import NetworkAddresses
+import Nftables
+import ProxyModel
+
+/// Takes a lab through a scenario's steps and collects the results.
+struct ScenarioRunner: Sendable {
+    let scenario: Scenario
+    var onStep: @Sendable (String) -> Void = { _ in }
+
+    /// How many flows of a step are under way at once.
+    static let flowsAtOnce = 128
+
+    func run() async -> WorkerOutcome {
+        let started = ContinuousClock.now
+        var result = ScenarioResult(
+            name: scenario.name, title: scenario.title, path: scenario.file, dataPlane: scenario.dataPlane.rawValue,
+            result: .passed)
+        var artifacts = ScenarioArtifacts(scenario: scenario.name)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
+        do {
+            try await run(into: &result, &artifacts, on: group)
+        } catch {
+            result.error = "\(error)"
+        }
+        result.durationMs = (ContinuousClock.now - started) / .milliseconds(1)
+        result.conclude()
+        return WorkerOutcome(result: result, artifacts: artifacts)
+    }
+
+    private func run(
+        into result: inout ScenarioResult, _ artifacts: inout ScenarioArtifacts, on group: any EventLoopGroup
+    ) async throws {
+        var planner = LabPlanner(scenario: scenario)
+        var lab: RunningLab?
+        for moment in ScenarioTimeline(scenario) {
+            if let step = moment.step { onStep(step.name) }
+            let held = moment.step.map { initContainerReferences($0, moment.resources) } ?? []
+            let planStart = ContinuousClock.now
+            let (plan, diagnostics) = planner.plan(
+                resources: moment.resources, mesh: moment.mesh, restarted: moment.restarted.map(\.value) + held)
+            result.timings.planMs += (ContinuousClock.now - planStart) / .milliseconds(1)
+            if let problem = diagnostics.first(where: { $0.severity >= .unsupported }) {
+                throw LabError(problem.description)
+            }
+            for assumption in plan.assumptions where !result.assumptions.contains(assumption) {
+                result.assumptions.append(assumption)
+            }
+
+            let setUpStart = ContinuousClock.now
+            let running =
+                try lab
+                ?? RunningLab(
+                    clusterRanges: plan.clusterRanges, nodeAddresses: plan.node.addresses, group: group)
+            lab = running
+            try await running.update(to: plan, holdingBack: heldBack(held, in: plan))
+            result.timings.setUpMs += (ContinuousClock.now - setUpStart) / .milliseconds(1)
+
+            if let step = moment.step {
+                let trafficStart = ContinuousClock.now
+                result.steps.append(try await carryOut(step, plan, running))
+                result.timings.trafficMs += (ContinuousClock.now - trafficStart) / .milliseconds(1)
+            }
+        }
+        guard let lab else { return }
+        artifacts.files = await self.artifacts(of: lab)
+        let tearDownStart = ContinuousClock.now
+        await lab.stop()
+        result.timings.tearDownMs = (ContinuousClock.now - tearDownStart) / .milliseconds(1)
+    }
+
+    // MARK: A step
+
+    private func carryOut(_ step: Step, _ plan: LabPlan, _ lab: RunningLab) async throws -> StepResult {
+        var result = StepResult(name: step.name)
+        let recordsBefore = await recordCounts(lab)
+        let runner = FlowRunner(
+            lab: lab, enforcement: scenario.enforcement, dns: plan.dns, node: plan.node)
+
+        // Init containers first: that is when they run, and a held-back pod has no rules until they have.
+        let early = step.flows.filter { isFromInitContainer($0, plan) }
+        var verdicts: [String: FlowResult] = [:]
+        for flow in early { verdicts[flow.id] = await runner.run(flow) }
+        for pod in plan.pods { try await lab.finishStart(pod.pod.id) }
+
+        let rest = step.flows.filter { flow in !early.contains { $0.id == flow.id } }
+        await withTaskGroup(of: FlowResult.self) { group in
+            var waiting = rest.makeIterator()
+            for _ in 0..<Self.flowsAtOnce {
+                if let flow = waiting.next() { group.addTask { await runner.run(flow) } }
+            }
+            for await verdict in group {
+                verdicts[verdict.id] = verdict
+                if let flow = waiting.next() { group.addTask { await runner.run(flow) } }
+            }
+        }
+        result.flows = step.flows.compactMap { verdicts[$0.id] }
+
+        let directory = URL(fileURLWithPath: scenario.file).deletingLastPathComponent().path
+        let commands = CommandRunner(lab: lab, dns: plan.dns, directory: directory)
+        for command in step.commands { result.commands.append(await commands.run(command)) }
+
+        let assertions = AssertionRunner(lab: lab, recordsBefore: recordsBefore)
+        for assertion in step.assertions { result.assertions.append(await assertions.check(assertion)) }
+        return result
+    }
+
+    private func recordCounts(_ lab: RunningLab) async -> [String: Int] {
+        var counts: [String: Int] = [:]
+        for pod in await lab.allPods { counts["\(pod.id)"] = pod.proxy?.accessLogRecords().count ?? 0 }
+        return counts
+    }
+
+    // MARK: Init containers
+
+    /// The workloads whose init containers send flows in this step: their pods start anew for it.
+    private func initContainerReferences(_ step: Step, _ resources: ResourceSet) -> [WorkloadReference] {
+        let specifications =
+            resources.resources(Workload.self).map { ($0.metadata, $0.template.spec) }
+            + resources.resources(Pod.self).map { ($0.metadata, $0.spec) }
+        var references: [WorkloadReference] = []
+        for flow in step.flows {
+            guard case .workload(let reference) = flow.from, let container = reference.container,
+                specifications.contains(where: { metadata, spec in
+                    metadata.namespace == reference.namespace && metadata.name == reference.name
+                        && spec.initContainers.contains { $0.name == container }
+                })
+            else { continue }
+            let workload = WorkloadReference(namespace: reference.namespace, name: reference.name)
+            if !references.contains(workload) { references.append(workload) }
+        }
+        return references
+    }
+
+    private func heldBack(_ references: [WorkloadReference], in plan: LabPlan) -> Set<PodID> {
+        Set(
+            plan.pods.map(\.pod)
+                .filter { pod in
+                    pod.capture?.startOrder == .classic
+                        && references.contains {
+                            $0.namespace == pod.id.namespace && ($0.name == pod.workload || $0.name == pod.id.name)
+                        }
+                }
+                .map(\.id))
+    }
+
+    private func isFromInitContainer(_ flow: Flow, _ plan: LabPlan) -> Bool {
+        guard case .workload(let reference) = flow.from, let container = reference.container else { return false }
+        return plan.pods.contains { planned in
+            planned.pod.id.namespace == reference.namespace
+                && (planned.pod.workload == reference.name || planned.pod.id.name == reference.name)
+                && planned.pod.spec.initContainers.contains { $0.name == container }
+        }
+    }
+
+    // MARK: Artifacts
+
+    private func artifacts(of lab: RunningLab) async -> [String: String] {
+        var files: [String: String] = [:]
+        for (place, ruleset) in await lab.installedRulesets where !ruleset.tables.isEmpty {
+            files["\(place)/ruleset.nft"] = ruleset.text
+        }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        for pod in await lab.allPods {
+            guard let configuration = pod.plan.proxy, let proxy = pod.proxy else { continue }
+            if let data = try? encoder.encode(configuration) {
+                files["\(pod.id)/proxy.json"] = String(decoding: data, as: UTF8.self) + "\n"
+            }
+            files["\(pod.id)/access.log"] = proxy.accessLogLines().map { $0.hasSuffix("\n") ? $0 : $0 + "\n" }.joined()
+        }
+        return files
+    }
+}

@@ -1,0 +1,222 @@
+import DNS
+import Evidence
+import Manifests
+package import Mesh
+package import NIOCore
+import Netlink
+import NetworkAddresses
+import Nftables
+import Proxy
+import ProxyModel
+
+/// A lab that runs: the plan, realised in namespaces, rules and servers.
+///
+/// Everything hangs on descriptors of this process. When it ends, however it ends, nothing is left.
+package actor RunningLab {
+    package nonisolated let recorder: EvidenceRecorder
+    package nonisolated let authority: LabCertificateAuthority
+    nonisolated let group: any EventLoopGroup
+    nonisolated let node: NetworkNamespace
+    nonisolated let internet: NetworkNamespace
+
+    private let wiring: Wiring
+    private let zone: ZoneResponder
+    private let internetZone: ZoneResponder
+    private var internetServer: InternetServer?
+    private var packetLogs: [PacketLogReader] = []
+    private var pods: [PodID: RunningPod] = [:]
+    private var rulesets = RulesetInstaller()
+    private var plan: LabPlan?
+    private nonisolated let dropReasons: DropReasons
+
+    /// Makes the node, the internet and the link between them, and starts the observers.
+    package init(clusterRanges: IPPrefixSet, nodeAddresses: [IPAddress], group: any EventLoopGroup) throws {
+        self.group = group
+        recorder = EvidenceRecorder(clusterRanges: clusterRanges)
+        authority = try LabCertificateAuthority()
+        node = try NetworkNamespace.create()
+        internet = try NetworkNamespace.create()
+        wiring = try Wiring(
+            node: node, internet: internet, nodeAddresses: nodeAddresses, clusterRanges: clusterRanges)
+        zone = ZoneResponder(records: [:])
+        internetZone = ZoneResponder(records: [:])
+        dropReasons = DropReasons()
+        packetLogs = try Self.observers(node: node, internet: internet, recorder: recorder, reasons: dropReasons)
+        packetLogs.forEach { $0.start() }
+    }
+
+    private static func observers(
+        node: NetworkNamespace, internet: NetworkNamespace, recorder: EvidenceRecorder, reasons: DropReasons
+    ) throws -> [PacketLogReader] {
+        let onLoss: @Sendable (Int) -> Void = { recorder.recordLoss($0) }
+        let onNode = try node.enter {
+            try PacketLog(groups: [LabConstants.dropLogGroup, LabConstants.boundaryLogGroup])
+        }
+        let onInternet = try internet.enter { try PacketLog(groups: [LabConstants.arrivalLogGroup]) }
+        return [
+            PacketLogReader(
+                onNode,
+                deliver: { packet in
+                    guard let tuple = packet.tuple else { return }
+                    if packet.group == LabConstants.boundaryLogGroup {
+                        recorder.record(.packet(PacketSeen(place: .boundary, tuple: tuple, timeMs: recorder.nowMs)))
+                    } else {
+                        recorder.record(.drop(reasons.drop(packet.prefix, tuple, timeMs: recorder.nowMs)))
+                    }
+                }, onLoss: onLoss),
+            PacketLogReader(
+                onInternet,
+                deliver: { packet in
+                    guard let tuple = packet.tuple else { return }
+                    recorder.record(.packet(PacketSeen(place: .internet, tuple: tuple, timeMs: recorder.nowMs)))
+                }, onLoss: onLoss),
+        ]
+    }
+
+    /// Records all that the kernel has logged up to now.
+    package func drainPacketLogs() { packetLogs.forEach { $0.drain() } }
+
+    package func pod(_ id: PodID) -> RunningPod? { pods[id] }
+    package var allPods: [RunningPod] { pods.values.sorted { $0.index < $1.index } }
+
+    /// The first pod of a workload, or the pod of that name.
+    package func pod(of reference: WorkloadReference) -> RunningPod? {
+        if let pod = pods[PodID(namespace: reference.namespace, name: reference.name)] { return pod }
+        return pods.values
+            .filter { $0.id.namespace == reference.namespace && $0.plan.pod.workload == reference.name }
+            .min { $0.index < $1.index }
+    }
+
+    /// Puts `plan` in force: when it returns, every proxy and the node follow it.
+    ///
+    /// New pods get their link first, then the node's rules change, then they get their own rules and proxies: a policy
+    /// is in force before a pod's first packet. Pods in `holdingBack` stay without rules until `finishStart`.
+    package func update(to plan: LabPlan, holdingBack: Set<PodID> = []) async throws {
+        let wanted = Dictionary(uniqueKeysWithValues: plan.pods.map { ($0.pod.id, $0) })
+        for pod in allPods where wanted[pod.id]?.pod.generation != pod.generation {
+            pods[pod.id] = nil
+            try wiring.disconnect(pod.plan)
+            await pod.stop()
+        }
+        let fresh = plan.pods.filter { pods[$0.pod.id] == nil }
+        for created in try wiring.connect(fresh) { pods[created.id] = created }
+
+        dropReasons.add(plan.node.dropReasons)
+        if self.plan?.node.ruleset != plan.node.ruleset {
+            try rulesets.install(plan.node.ruleset, in: node, replacing: self.plan?.node.ruleset)
+        }
+        recorder.setTranslations(plan.translations)
+        try updateNames(plan.dns)
+        try updateInternet(plan.internet)
+        self.plan = plan
+
+        for podPlan in plan.pods {
+            guard let pod = pods[podPlan.pod.id] else { continue }
+            if pod.hasStarted {
+                let changed = pod.plan.proxy != podPlan.proxy
+                pod.plan = podPlan
+                if changed, let configuration = podPlan.proxy { try await pod.proxy?.update(configuration) }
+                try serve(pod)
+            } else if !holdingBack.contains(pod.id) {
+                try await start(pod)
+            }
+        }
+    }
+
+    /// Ends the time of a held-back pod's init containers: its rules come into force, its proxy and containers start.
+    package func finishStart(_ id: PodID) async throws {
+        if let pod = pods[id], !pod.hasStarted { try await start(pod) }
+    }
+
+    private func start(_ pod: RunningPod) async throws {
+        let plan = pod.plan
+        if !plan.ruleset.tables.isEmpty { try rulesets.install(plan.ruleset, in: pod.namespace, replacing: nil) }
+        if let configuration = plan.proxy {
+            let owner =
+                plan.pod.capture.map { ($0.proxyUIDs.first ?? 1337, $0.proxyGIDs.first ?? 1337) } ?? (1337, 1337)
+            let context = pod.context(uid: owner.0, gid: owner.1)
+            let proxy = BundledProxy(
+                configuration: configuration, context: context,
+                resolver: DNSHostResolver(in: context, nameservers: configuration.nameservers), group: group,
+                sink: ProxyRecorder(node: configuration.node, recorder: recorder).record)
+            try await proxy.start()
+            pod.set(proxy: proxy)
+        }
+        try serve(pod)
+        pod.markStarted()
+    }
+
+    /// Starts the pod's servers, or adds ports to them.
+    private func serve(_ pod: RunningPod) throws {
+        let plan = pod.plan
+        if plan.pod.id == self.plan?.dns.pod, !pod.hasStarted {
+            let site = "pod \(pod.id)"
+            let server = try DNSServer(
+                addresses: plan.pod.addresses, in: pod.context(uid: 0, gid: 0), on: group.next(), responder: zone
+            ) { [recorder] in recorder.recordQuery($0, at: site) }
+            pod.set(dnsServer: server)
+        }
+        guard !plan.tcpPorts.isEmpty || !plan.udpPorts.isEmpty else { return }
+        if pod.server == nil {
+            let owner = pod.credentials(container: nil)
+            pod.set(
+                server: PodServer(
+                    pod: "\(pod.id)", hasIPv6: plan.pod.addresses.contains { $0.family == .ipv6 },
+                    in: pod.context(uid: owner.uid, gid: owner.gid), on: group.next(), authority: authority,
+                    sink: { [recorder] in recorder.record($0) }))
+        }
+        try pod.server?.listen(tcp: plan.tcpPorts, udp: plan.udpPorts)
+    }
+
+    private func updateNames(_ dns: DNSPlan) throws {
+        zone.update(
+            DNSZone(
+                records: dns.records.merging(dns.internetRecords) { inside, _ in inside },
+                clusterDomain: dns.clusterDomain))
+        internetZone.update(DNSZone(records: dns.internetRecords))
+    }
+
+    private func updateInternet(_ plan: InternetPlan) throws {
+        guard internetServer == nil else { return }
+        try rulesets.install(plan.ruleset, in: internet, replacing: nil)
+        let context = NamespaceContext(internet)
+        internetServer = try InternetServer(
+            hosts: plan.hosts, tcpPort: LabConstants.internetTCPPort, udpPort: LabConstants.internetUDPPort,
+            in: context, on: group.next(), authority: authority, responder: internetZone,
+            sink: { [recorder] in recorder.record($0) },
+            onQuery: { [recorder] in recorder.recordQuery($0, at: "internet") })
+    }
+
+    /// The rules that are in force, by file name: what the kernel was given.
+    package var installedRulesets: [String: Ruleset] {
+        var result: [String: Ruleset] = [:]
+        if let plan { result["node"] = plan.node.ruleset }
+        for pod in allPods { result["\(pod.id)"] = pod.plan.ruleset }
+        return result
+    }
+
+    package func stop() async {
+        for pod in allPods { await pod.stop() }
+        internetServer?.close()
+        packetLogs.forEach { $0.stop() }
+    }
+}
+
+/// Installs rulesets; equal ones are built once.
+struct RulesetInstaller {
+    private var built: [String: RulesetBatch] = [:]
+
+    mutating func install(_ ruleset: Ruleset, in namespace: NetworkNamespace, replacing old: Ruleset?) throws {
+        let key = ruleset.text
+        let batch: RulesetBatch
+        if let known = built[key] {
+            batch = known
+        } else {
+            batch = try ruleset.batch()
+            built[key] = batch
+        }
+        try namespace.enter {
+            try NftablesConnection().install(batch)
+        }
+    }
+}

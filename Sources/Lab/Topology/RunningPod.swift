@@ -1,0 +1,66 @@
+import DNS
+import Evidence
+import Mesh
+import NIOConcurrencyHelpers
+import NIOCore
+import Netlink
+import NetworkAddresses
+import Proxy
+import ProxyModel
+
+/// A pod of a running lab: its namespace and what runs in it.
+package final class RunningPod: Sendable {
+    private struct State {
+        var plan: PodPlan
+        var proxy: BundledProxy?
+        var server: PodServer?
+        var dnsServer: DNSServer?
+        /// False from creation until the rules are in force: the time of init containers in classic start order.
+        var hasStarted = false
+    }
+
+    package let id: PodID
+    package let index: Int
+    package let generation: Int
+    package let namespace: NetworkNamespace
+    private let state: NIOLockedValueBox<State>
+
+    init(plan: PodPlan, namespace: NetworkNamespace) {
+        id = plan.pod.id
+        index = plan.pod.index
+        generation = plan.pod.generation
+        self.namespace = namespace
+        state = NIOLockedValueBox(State(plan: plan))
+    }
+
+    package var plan: PodPlan {
+        get { state.withLockedValue { $0.plan } }
+        set { state.withLockedValue { $0.plan = newValue } }
+    }
+    package var proxy: BundledProxy? { state.withLockedValue { $0.proxy } }
+    var server: PodServer? { state.withLockedValue { $0.server } }
+    package var hasStarted: Bool { state.withLockedValue { $0.hasStarted } }
+
+    func set(proxy: BundledProxy?) { state.withLockedValue { $0.proxy = proxy } }
+    func set(server: PodServer?) { state.withLockedValue { $0.server = server } }
+    func set(dnsServer: DNSServer?) { state.withLockedValue { $0.dnsServer = dnsServer } }
+    func markStarted() { state.withLockedValue { $0.hasStarted = true } }
+
+    /// The user that a process of a container has: the container's `securityContext`, the pod's, else 1000.
+    package func credentials(container: String?) -> (uid: UInt32, gid: UInt32) {
+        let spec = plan.pod.spec
+        let all = spec.containers + spec.initContainers
+        let chosen = container.flatMap { name in all.first { $0.name == name } } ?? spec.containers.first
+        let uid = chosen?.runAsUser ?? spec.runAsUser ?? 1000
+        return (uid, chosen?.runAsGroup ?? spec.runAsGroup ?? (uid == 0 ? 0 : 1000))
+    }
+
+    func context(uid: UInt32, gid: UInt32) -> NamespaceContext { NamespaceContext(namespace, uid: uid, gid: gid) }
+
+    func stop() async {
+        let (proxy, server, dnsServer) = state.withLockedValue { ($0.proxy, $0.server, $0.dnsServer) }
+        await proxy?.stop()
+        server?.close()
+        dnsServer?.close()
+    }
+}
