@@ -108,7 +108,7 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, DownstreamPeer, @unchec
         if case .inputClosed? = event as? ChannelEvent {
             isClosing = true
             stream?.abort()
-            context.drainThenClose(.all)
+            drainThenClose(.all)
         }
     }
 
@@ -185,7 +185,7 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, DownstreamPeer, @unchec
         if isClosing { return }
         if broken {
             isClosing = true
-            context?.drainThenClose(.all)
+            drainThenClose(.all)
         } else if !keepAlive {
             isClosing = true
             closeSoftly()
@@ -209,14 +209,18 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, DownstreamPeer, @unchec
     /// Ends the output and waits for the client to leave: closing at once, with unread bytes, would send a reset that
     /// can overtake the response.
     private func closeSoftly() {
-        guard let context else { return }
         if requestEnded, waiting.isEmpty {
-            context.drainThenClose(.all)
+            drainThenClose(.all)
         } else {
-            context.drainThenClose(.output)
+            drainThenClose(.output)
             worker.loop.scheduleTask(in: Self.lingerTime) { self.context?.close(promise: nil) }
         }
         resumeReading()
+    }
+
+    private func drainThenClose(_ mode: CloseMode) {
+        // The encoder writes an empty part of a body as nothing, also in chunked coding.
+        context?.drainThenClose(mode, nothing: wrapOutboundOut(.body(.byteBuffer(ByteBuffer()))))
     }
 
     // MARK: For the stream

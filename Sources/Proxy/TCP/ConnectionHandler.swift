@@ -118,6 +118,8 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
         }
         if case .connecting = state { record?.responseFlags = ["DC"] }
         if case .relaying(let upstream) = state { upstream.downstreamClosed(byReset: wasReset) }
+        // First, or the cancelled connect would count as a failed one.
+        state = .ended
         pendingConnect?.close(promise: nil)
         finish()
     }
@@ -353,8 +355,9 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
 extension ChannelHandlerContext {
     /// Closes when all that was written before is sent.
     ///
-    /// NIO drops unsent writes when the output is shut while the input already is.
-    func drainThenClose(_ mode: CloseMode) {
-        writeAndFlush(NIOAny(ByteBuffer())).assumeIsolated().whenComplete { _ in self.close(mode: mode, promise: nil) }
+    /// NIO drops unsent writes when the output is shut while the input already is. `nothing` is what the next handler
+    /// takes for an empty write.
+    func drainThenClose(_ mode: CloseMode, nothing: NIOAny = NIOAny(ByteBuffer())) {
+        writeAndFlush(nothing).assumeIsolated().whenComplete { _ in self.close(mode: mode, promise: nil) }
     }
 }
