@@ -2,7 +2,7 @@
 enum NearestName {
     /// The nearest candidate; nil when none is near enough to be worth saying.
     static func to(_ name: String, among candidates: some Sequence<String>) -> String? {
-        let limit = max(1, min(3, name.count / 3 + 1))
+        let limit = max(1, min(3, name.count / 3))
         var best: (name: String, distance: Int)?
         for candidate in candidates where abs(candidate.count - name.count) <= limit {
             let distance = distance(name.lowercased(), candidate.lowercased())

@@ -1,0 +1,89 @@
+extension ScenarioPass {
+    /// Reads one element of a step's `commands`.
+    func command(_ field: FieldReader) -> Command? {
+        guard field.check("in run uid gid timeout expect") else { return nil }
+        let reference = field.required("in").flatMap { self.reference($0) }
+        let run = field.required("run").flatMap { $0.text }
+        guard let reference, let run else { return nil }
+        var command = Command(
+            location: field.location, in: reference, run: run, uid: field["uid"]?.userID, gid: field["gid"]?.userID)
+        if let timeout = field["timeout"] {
+            if timeout.node.scalarType == .string {
+                command.timeoutMs = timeout.milliseconds ?? command.timeoutMs
+            } else {
+                command.timeoutMs = timeout.number.map { Int($0 * 1000) } ?? command.timeoutMs
+            }
+        }
+        if let expect = field["expect"] { command.expect = Command.Expectation(reading: expect) }
+        return command
+    }
+
+    /// Reads one element of a step's `assert`; a map with several checks gives several assertions.
+    func assertions(_ field: FieldReader) -> [Assertion] {
+        guard field.isMapping else {
+            field.check("")
+            return []
+        }
+        if field["stat"] != nil { return statistic(field) }
+        guard field.check("log contains lacks count line stat name equals atLeast atMost") else { return [] }
+        guard let log = field["log"] else {
+            field.error("an assertion needs log or stat")
+            return []
+        }
+        for name in ["name", "equals", "atLeast", "atMost"] where field[name] != nil {
+            field[name]?.error("belongs to stat, not to log")
+        }
+        guard let reference = reference(log) else { return [] }
+        var checks: [Assertion.Check] = []
+        let count = field["count"]?.integer()
+        if let contains = field["contains"] {
+            checks.append(.logContains(Self.values(contains), count: count))
+        } else {
+            field["count"]?.error("count needs contains")
+        }
+        if let lacks = field["lacks"] { checks.append(.logLacks(Self.values(lacks))) }
+        if let line = field["line"] { checks += line.listOrSelf.compactMap(\.text).map { .logLine($0) } }
+        if checks.isEmpty { field.error("an assertion on a log needs contains, lacks or line") }
+        return checks.map { Assertion(location: field.location, of: reference, check: $0) }
+    }
+
+    private func statistic(_ field: FieldReader) -> [Assertion] {
+        guard field.check("stat name equals atLeast atMost"), let stat = field["stat"],
+            let reference = reference(stat), let name = field.required("name")?.text
+        else { return [] }
+        func count(_ key: String) -> UInt64? { field[key]?.integer(0...Int.max).map { UInt64($0) } }
+        var checks: [Assertion.StatisticCheck] = []
+        if let value = count("equals") { checks.append(.equals(value)) }
+        if let value = count("atLeast") { checks.append(.atLeast(value)) }
+        if let value = count("atMost") { checks.append(.atMost(value)) }
+        if ["equals", "atLeast", "atMost"].allSatisfy({ field[$0] == nil }) {
+            field.error("an assertion on a statistic needs equals, atLeast or atMost")
+        }
+        return checks.map {
+            Assertion(location: field.location, of: reference, check: .statistic(name: name, $0))
+        }
+    }
+
+    /// The values that a log record must have; null stands for `-`, as the log prints what is absent.
+    private static func values(_ field: FieldReader) -> [String: String] {
+        var result: [String: String] = [:]
+        for entry in field.entries {
+            result[entry.key] = entry.field.node.isNull ? "-" : entry.field.text
+        }
+        return result
+    }
+}
+
+extension Command.Expectation {
+    /// Reads what a command should print and how it should end.
+    init(reading field: FieldReader) {
+        self.init()
+        guard field.check("stdout stderr exitCode stdoutContains stdoutLacks stderrContains") else { return }
+        stdout = field["stdout"]?.text
+        stderr = field["stderr"]?.text
+        exitCode = field["exitCode"]?.integer(0...255) ?? 0
+        stdoutContains = field["stdoutContains"]?.listOrSelf.compactMap(\.text) ?? []
+        stdoutLacks = field["stdoutLacks"]?.listOrSelf.compactMap(\.text) ?? []
+        stderrContains = field["stderrContains"]?.listOrSelf.compactMap(\.text) ?? []
+    }
+}

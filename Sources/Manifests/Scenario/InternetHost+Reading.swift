@@ -1,0 +1,59 @@
+import NetworkAddresses
+
+extension InternetHost {
+    /// Addresses that the lab's cluster uses itself.
+    private static let clusterRanges: [(name: String, prefix: IPPrefix)] = [
+        ("pods", "10.244.0.0/16"), ("Services", "10.96.0.0/12"), ("the node", "172.18.0.0/16"),
+    ].compactMap { name, text in IPPrefix(text).map { (name, $0) } }
+
+    /// Reads one element of a scenario's `internet`.
+    init?(reading field: FieldReader) {
+        guard field.check("hosts addresses ports") else { return nil }
+        let hosts = (field["hosts"]?.listOrSelf ?? []).compactMap { element -> String? in
+            guard let host = element.text else { return nil }
+            guard HostName.isValid(host), !host.hasPrefix("*") || (host.hasPrefix("*.") && host.count > 2) else {
+                element.error("\"\(host)\" is neither a host name nor *.DOMAIN")
+                return nil
+            }
+            return host.lowercased()
+        }
+        guard let addressesField = field.required("addresses") else { return nil }
+        let addresses = addressesField.listOrSelf.compactMap(Self.address)
+        if addressesField.isList, addressesField.list.isEmpty {
+            addressesField.error("at least one address is needed")
+        }
+        self.init(hosts: hosts, addresses: addresses, ports: field["ports"]?.list.compactMap(Self.port) ?? [])
+    }
+
+    private static func address(_ field: FieldReader) -> IPAddress? {
+        guard let text = field.text else { return nil }
+        guard let address = IPAddress(text) else {
+            field.error("\"\(text)\" is not an IP address")
+            return nil
+        }
+        if let range = clusterRanges.first(where: { $0.prefix.contains(address) }) {
+            field.error("\(address) lies in \(range.prefix), which the cluster uses for \(range.name)")
+            return nil
+        }
+        if address.isLoopback || address.isMulticast || address.isLinkLocal || address.isUnspecified {
+            field.error("\(address) can't be an address of the internet")
+            return nil
+        }
+        return address
+    }
+
+    private static func port(_ field: FieldReader) -> Port? {
+        guard field.check("number protocol app"), let number = field.required("number")?.port,
+            let name = field.required("protocol")?.choice(of: ["HTTP", "HTTPS", "TCP", "UDP", "TLS"]),
+            let kind = PortKind(rawValue: name)
+        else { return nil }
+        let isWeb = kind == .http || kind == .https
+        var app: App = isWeb ? .httpbin : .echo
+        if let given = field["app"] {
+            guard let choice = given.choice(App.self) else { return nil }
+            if !isWeb, choice != .echo { given.error("\(choice.rawValue) speaks HTTP or HTTPS, not \(name)") }
+            app = choice
+        }
+        return Port(number: number, kind: kind, app: app)
+    }
+}
