@@ -35,12 +35,12 @@ package struct Rule: Sendable {
     /// The statements without those that a later one implies, as nft leaves them out.
     ///
     /// nft drops `meta l4proto tcp` when a TCP field follows and `meta nfproto ipv4` when an IPv4 field follows, and
-    /// then calls `th dport` by the protocol's own name.
+    /// then calls `th dport` by the protocol's own name; but not across a counter or another action.
     private func folded(in family: Table.Family) -> [any Statement] {
         var result: [any Statement] = []
         var transport: IPProtocol?
         for (index, statement) in statements.enumerated() {
-            let later = statements[(index + 1)...].lazy.flatMap(\.fields)
+            let later = fieldsImplying(after: index)
             if let match = statement as? Match, let implied = match.impliedProtocol {
                 transport = implied
                 if later.contains(where: { $0.transport == implied || $0.isAnyTransport && implied.hasPorts }) {
@@ -55,6 +55,16 @@ package struct Rule: Sendable {
             result.append(statement.resolved(transport: transport))
         }
         return result
+    }
+
+    /// The fields that can make the match at `index` superfluous: those up to the next statement that is no match.
+    private func fieldsImplying(after index: Int) -> [Field] {
+        var fields: [Field] = []
+        for statement in statements[(index + 1)...] {
+            fields += statement.fields
+            guard statement is Match else { break }
+        }
+        return fields
     }
 }
 

@@ -68,9 +68,9 @@ struct SetEncoding {
             let lengths = keys.map { UInt8($0.byteCount) }
             nftnl_set_set_data(set, UInt16(NFTNL_SET_DESC_CONCAT.rawValue), lengths, UInt32(lengths.count))
         }
-        if keys.count == 1, !keys[0].isHostOrder, let data = nftnl_udata_buf_alloc(64) {
-            // nft reads the keys' byte order from here when it lists; 2 is its BYTEORDER_BIG_ENDIAN.
-            nftnl_udata_put_u32(data, UInt8(NFTNL_UDATA_SET_KEYBYTEORDER.rawValue), 2)
+        if keys.count == 1, let data = nftnl_udata_buf_alloc(64) {
+            // nft reads the keys' byte order from here when it lists: its BYTEORDER_HOST_ENDIAN or _BIG_ENDIAN.
+            nftnl_udata_put_u32(data, UInt8(NFTNL_UDATA_SET_KEYBYTEORDER.rawValue), keys[0].isHostOrder ? 1 : 2)
             nftnl_set_set_data(
                 set, UInt16(NFTNL_SET_USERDATA.rawValue), nftnl_udata_buf_data(data), nftnl_udata_buf_len(data))
             nftnl_udata_buf_free(data)
@@ -93,14 +93,11 @@ struct SetEncoding {
                 result.append(Element(key: low.map { _ in 0 }, isIntervalEnd: true))
             }
             result.append(Element(key: low, verdict: element.verdict))
-            // A range up to the highest value has no end, and one that touches the next is ended by it.
+            // A range up to the highest value has no end.
             guard let next = Self.successor(of: high) else { continue }
-            if index + 1 < bounds.count {
-                guard !bounds[index + 1].low.lexicographicallyPrecedes(next) else {
-                    throw KernelError(
-                        .invalidRequest, "build", "set \(description.name)", reason: "ranges with verdicts overlap")
-                }
-                if bounds[index + 1].low == next { continue }
+            guard index + 1 == bounds.count || !bounds[index + 1].low.lexicographicallyPrecedes(next) else {
+                throw KernelError(
+                    .invalidRequest, "build", "set \(description.name)", reason: "ranges with verdicts overlap")
             }
             result.append(Element(key: next, isIntervalEnd: true))
         }

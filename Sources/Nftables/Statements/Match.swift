@@ -52,20 +52,34 @@ package struct Match: Statement {
 
     package var text: String {
         let left = fields.map(\.text).joined(separator: " . ")
-        return left + (comparison == .notEqual ? " != " : " ") + rightText
+        return left + (comparison == .equal ? " " : isNoneOfSeveralStates ? " ! " : " != ") + rightText
+    }
+
+    /// nft's `ct state != a,b` compares the whole value and so is always true; `! a,b` is what is meant.
+    private var isNoneOfSeveralStates: Bool {
+        guard comparison == .notEqual, case .value(.ctState(let state)) = simplified else { return false }
+        return state.rawValue.nonzeroBitCount > 1
     }
 
     private var rightText: String {
-        switch right {
+        switch simplified {
         case .value(let value): fields.first.map { value.text(as: $0.dataType) } ?? ""
         case .named(let name): "@" + name
-        case .set(let values):
-            "{ "
-                + SetListing(
-                    keys: fields.map(\.dataType), flags: values.contains(where: \.isInterval) ? .interval : [],
-                    elements: values.map { SetElement($0) }
-                ).texts.joined(separator: ", ") + " }"
+        case .set(let values): "{ \(listing(of: values).texts.joined(separator: ", ")) }"
         }
+    }
+
+    private func listing(of values: [Value]) -> SetListing {
+        SetListing(
+            keys: fields.map(\.dataType), flags: values.contains(where: \.isInterval) ? .interval : [],
+            elements: values.map { SetElement($0) })
+    }
+
+    /// The right-hand side as nft simplifies it: a set of one value is that value.
+    private var simplified: RightHandSide {
+        guard case .set(let values) = right else { return right }
+        let normalised = listing(of: values).normalised
+        return normalised.count == 1 ? .value(normalised[0].key[0]) : right
     }
 
     package func resolved(transport: IPProtocol?) -> Match {
@@ -74,7 +88,7 @@ package struct Match: Statement {
 
     package func lower(into rule: inout RuleLowering) throws(KernelError) {
         let isInverted = comparison == .notEqual
-        switch right {
+        switch simplified {
         case .named(let name):
             try rule.load(fields)
             try rule.lookup(named: name, inverted: isInverted)
@@ -100,7 +114,7 @@ package struct Match: Statement {
         let isInverted = comparison == .notEqual
         let equal = isInverted ? NFT_CMP_NEQ : NFT_CMP_EQ
         let (low, high) = value.bytes(as: field.dataType)
-        if case .ctState = value {
+        if case .ctState = value, !isInverted || isNoneOfSeveralStates {
             // Several states can be asked for: any common bit will do.
             try rule.mask(low)
             try rule.compare(
