@@ -3,14 +3,14 @@ import FoundationEssentials
 
 /// `egress-lab/results/v1`: the result itself, for programs. Keys are sorted, so that two reports compare line by line.
 package struct JSONReport: ReportFormat {
-  package static let name = "json"
+    package static let name = "json"
 
-  package init() {}
+    package init() {}
 
-  package func render(_ result: RunResult, options: ReportOptions) throws -> String {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    let data = try encoder.encode(result)
-    return String(decoding: data, as: UTF8.self) + "\n"
-  }
+    package func render(_ result: RunResult, options: ReportOptions) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        let data = try encoder.encode(result)
+        return String(decoding: data, as: UTF8.self) + "\n"
+    }
 }

@@ -5,100 +5,100 @@ import Testing
 ///
 /// `ProxyModel` is the configuration that Mesh and Proxy share; `DNS` is the codec, client and server.
 private let allowed: [String: Set<String>] = [
-  "CLinux": ["CMnl", "CNftnl"],
-  "NetworkAddresses": [],
-  "Netlink": ["NetworkAddresses", "CLinux", "CMnl"],
-  "Nftables": ["NetworkAddresses", "Netlink", "CLinux", "CMnl", "CNftnl"],
-  "Manifests": ["NetworkAddresses", "Yams"],
-  "ProxyModel": ["NetworkAddresses"],
-  "Proxy": Set(["NetworkAddresses", "ProxyModel"]).union(nio),
-  "DNS": Set(["NetworkAddresses", "Proxy", "CLdns"]).union(nio),
-  "Mesh": ["NetworkAddresses", "Manifests", "ProxyModel", "Nftables"],
-  "Evidence": ["NetworkAddresses", "Manifests"],
-  "Lab": Set([
-    "NetworkAddresses", "Mesh", "Evidence", "Manifests", "Proxy", "ProxyModel", "DNS", "Nftables",
-    "Netlink",
-    "CLinux", "NIOSSL", "X509", "Crypto", "SwiftASN1",
-  ]).union(nio),
-  "Reports": ["NetworkAddresses", "Evidence", "Manifests"],
-  "egress-lab": Set([
-    "NetworkAddresses", "Lab", "Mesh", "Evidence", "Manifests", "Proxy", "ProxyModel", "DNS",
-    "Nftables",
-    "Netlink", "Reports", "ArgumentParser",
-  ]).union(nio),
+    "CLinux": ["CMnl", "CNftnl"],
+    "NetworkAddresses": [],
+    "Netlink": ["NetworkAddresses", "CLinux", "CMnl"],
+    "Nftables": ["NetworkAddresses", "Netlink", "CLinux", "CMnl", "CNftnl"],
+    "Manifests": ["NetworkAddresses", "Yams"],
+    "ProxyModel": ["NetworkAddresses"],
+    "Proxy": Set(["NetworkAddresses", "ProxyModel"]).union(nio),
+    "DNS": Set(["NetworkAddresses", "Proxy", "CLdns"]).union(nio),
+    "Mesh": ["NetworkAddresses", "Manifests", "ProxyModel", "Nftables"],
+    "Evidence": ["NetworkAddresses", "Manifests"],
+    "Lab": Set([
+        "NetworkAddresses", "Mesh", "Evidence", "Manifests", "Proxy", "ProxyModel", "DNS", "Nftables",
+        "Netlink",
+        "CLinux", "NIOSSL", "X509", "Crypto", "SwiftASN1",
+    ]).union(nio),
+    "Reports": ["NetworkAddresses", "Evidence", "Manifests"],
+    "egress-lab": Set([
+        "NetworkAddresses", "Lab", "Mesh", "Evidence", "Manifests", "Proxy", "ProxyModel", "DNS",
+        "Nftables",
+        "Netlink", "Reports", "ArgumentParser",
+    ]).union(nio),
 ]
 
 private let nio: Set<String> = ["NIOCore", "NIOPosix", "NIOHTTP1", "NIOConcurrencyHelpers"]
 private let toolchain: Set<String> = [
-  "Swift", "Glibc", "Foundation", "FoundationEssentials", "Dispatch", "Synchronization",
+    "Swift", "Glibc", "Foundation", "FoundationEssentials", "Dispatch", "Synchronization",
 ]
 
 @Suite struct ImportTests {
-  private let sources = URL(fileURLWithPath: #filePath)
-    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().appending(
-      path: "Sources")
+    private let sources = URL(fileURLWithPath: #filePath)
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().appending(
+            path: "Sources")
 
-  @Test("Modules import downwards only, as the architecture lists")
-  func importsGoDownwards() throws {
-    var violations: [String] = []
-    var filesRead = 0
-    for (module, modules) in allowed {
-      let folder = sources.appending(path: module)
-      let files = try FileManager.default.subpathsOfDirectory(atPath: folder.path)
-      for file in files where file.hasSuffix(".swift") {
-        filesRead += 1
-        let text = try String(contentsOf: folder.appending(path: file), encoding: .utf8)
-        for name in imports(in: text) where !modules.contains(name) && !toolchain.contains(name) {
-          violations.append("\(module)/\(file) imports \(name)")
+    @Test("Modules import downwards only, as the architecture lists")
+    func importsGoDownwards() throws {
+        var violations: [String] = []
+        var filesRead = 0
+        for (module, modules) in allowed {
+            let folder = sources.appending(path: module)
+            let files = try FileManager.default.subpathsOfDirectory(atPath: folder.path)
+            for file in files where file.hasSuffix(".swift") {
+                filesRead += 1
+                let text = try String(contentsOf: folder.appending(path: file), encoding: .utf8)
+                for name in imports(in: text) where !modules.contains(name) && !toolchain.contains(name) {
+                    violations.append("\(module)/\(file) imports \(name)")
+                }
+            }
         }
-      }
+        #expect(violations.sorted() == [])
+        #expect(filesRead > 0)
     }
-    #expect(violations.sorted() == [])
-    #expect(filesRead > 0)
-  }
 
-  @Test("Every module under Sources is listed, or is a system library's map")
-  func everyModuleIsListed() throws {
-    let folders = try FileManager.default.contentsOfDirectory(atPath: sources.path)
-      .filter { !$0.hasPrefix(".") }
-      .filter { folder in
-        !FileManager.default.fileExists(
-          atPath: sources.appending(path: "\(folder)/module.modulemap").path)
-      }
-    #expect(Set(folders) == Set(allowed.keys))
-  }
+    @Test("Every module under Sources is listed, or is a system library's map")
+    func everyModuleIsListed() throws {
+        let folders = try FileManager.default.contentsOfDirectory(atPath: sources.path)
+            .filter { !$0.hasPrefix(".") }
+            .filter { folder in
+                !FileManager.default.fileExists(
+                    atPath: sources.appending(path: "\(folder)/module.modulemap").path)
+            }
+        #expect(Set(folders) == Set(allowed.keys))
+    }
 
-  @Test("The reader of imports sees access levels, attributes and single declarations")
-  func readsImports() {
-    let text = """
-      package import Manifests
-      @preconcurrency public import NIOCore
-      import struct Foundation.Data
-      @_exported import Yams // why
-      #if canImport(Glibc)
-          import Glibc
-      #endif
-      let important = 1
-      """
-    #expect(imports(in: text) == ["Manifests", "NIOCore", "Foundation", "Yams", "Glibc"])
-  }
+    @Test("The reader of imports sees access levels, attributes and single declarations")
+    func readsImports() {
+        let text = """
+            package import Manifests
+            @preconcurrency public import NIOCore
+            import struct Foundation.Data
+            @_exported import Yams // why
+            #if canImport(Glibc)
+                import Glibc
+            #endif
+            let important = 1
+            """
+        #expect(imports(in: text) == ["Manifests", "NIOCore", "Foundation", "Yams", "Glibc"])
+    }
 
-  /// The modules that a file imports.
-  private func imports(in text: String) -> [String] {
-    let kinds: Set<Substring> = [
-      "struct", "class", "enum", "protocol", "func", "var", "let", "typealias", "actor",
+    /// The modules that a file imports.
+    private func imports(in text: String) -> [String] {
+        let kinds: Set<Substring> = [
+            "struct", "class", "enum", "protocol", "func", "var", "let", "typealias", "actor",
+        ]
+        return text.split(separator: "\n").compactMap { line in
+            let words = line.prefix { $0 != "/" }.split(whereSeparator: \.isWhitespace)
+            guard let position = words.firstIndex(of: "import"),
+                words[..<position].allSatisfy({ $0.hasPrefix("@") || accessLevels.contains($0) })
+            else { return nil }
+            let rest = words[(position + 1)...].drop { kinds.contains($0) }
+            return rest.first.map { String($0.prefix { $0 != "." }) }
+        }
+    }
+
+    private let accessLevels: Set<Substring> = [
+        "public", "package", "internal", "fileprivate", "private",
     ]
-    return text.split(separator: "\n").compactMap { line in
-      let words = line.prefix { $0 != "/" }.split(whereSeparator: \.isWhitespace)
-      guard let position = words.firstIndex(of: "import"),
-        words[..<position].allSatisfy({ $0.hasPrefix("@") || accessLevels.contains($0) })
-      else { return nil }
-      let rest = words[(position + 1)...].drop { kinds.contains($0) }
-      return rest.first.map { String($0.prefix { $0 != "." }) }
-    }
-  }
-
-  private let accessLevels: Set<Substring> = [
-    "public", "package", "internal", "fileprivate", "private",
-  ]
 }
