@@ -109,7 +109,7 @@ import Testing
 
     @Test("refused three times: 503 with 121 bytes, URX,UF")
     func refused() async throws {
-        let endpoint = try Origin.refusing()
+        let endpoint = Origin.refusing()
         try await TestBench.run({
             .http(at: $0, hosts: [.all(retries: .istio)], clusters: [.fixed([endpoint])])
         }) { bench in

@@ -119,7 +119,7 @@ import Testing
 
     @Test("a refused connection: UF,URX with the reason")
     func refused() async throws {
-        let endpoint = try Origin.refusing()
+        let endpoint = Origin.refusing()
         try await TestBench.run({ .tcp(at: $0, to: .fixed([endpoint])) }) { bench in
             let client = try bench.connect()
             #expect(client.receivesNothing)

@@ -56,10 +56,7 @@ final class Origin: Sendable {
     }
 
     /// A port on which nobody listens.
-    static func refusing() throws -> IPEndpoint {
-        let socket = try BlockingSocket.listen(at: IPEndpoint(.loopbackIPv4, 0))
-        return socket.local
-    }
+    static func refusing() -> IPEndpoint { IPEndpoint(.loopbackIPv4, TestPorts.next()) }
 }
 
 /// Gathers values from any thread; tests wait for what they expect.
@@ -106,6 +103,18 @@ final class TableResolver: HostResolver {
     }
 }
 
+/// Ports below the range from which the kernel takes free ones: no other test's connection can get them.
+enum TestPorts {
+    private static let last = NIOLockedValueBox<UInt16>(20_000 + UInt16(getpid() % 1000) * 10)
+
+    static func next() -> UInt16 {
+        last.withLockedValue { port in
+            repeat { port += 1 } while (try? BlockingSocket.listen(at: IPEndpoint(.loopbackIPv4, port))) == nil
+            return port
+        }
+    }
+}
+
 /// A running proxy with one listener on loopback.
 final class TestBench: Sendable {
     let proxy: BundledProxy
@@ -127,7 +136,7 @@ final class TestBench: Sendable {
         resolver: TableResolver = TableResolver(), host: IPAddress = .loopbackIPv4,
         _ make: (IPEndpoint) -> ProxyConfiguration, _ body: (TestBench) async throws -> Void
     ) async throws {
-        let address = try BlockingSocket.listen(at: IPEndpoint(host, 0)).local
+        let address = IPEndpoint(host, TestPorts.next())
         let events = Collector<ProxyEvent>()
         let proxy = BundledProxy(
             configuration: make(address), context: CurrentNetworkContext(), resolver: resolver,

@@ -6,6 +6,11 @@ package struct ClientHelloParser: Sendable {
         /// Lower case; nil without the extension.
         package var serverName: String?
         package var applicationProtocols: [String]
+
+        package init(serverName: String?, applicationProtocols: [String]) {
+            self.serverName = serverName
+            self.applicationProtocols = applicationProtocols
+        }
     }
 
     package enum Result: Equatable, Sendable {
