@@ -43,6 +43,12 @@ extension IPEndpoint {
         guard let address = IPAddress(bytes: bytes) else { return nil }
         self.init(address.unmapped, port)
     }
+
+    /// What a socket call wrote, IPv4-mapped addresses as IPv4; nil for other families.
+    package init?(_ storage: sockaddr_storage) {
+        guard let endpoint = withUnsafeBytes(of: storage, { IPEndpoint($0) }) else { return nil }
+        self = endpoint
+    }
 }
 
 /// Sockets made by hand, so that their namespace, owner and addresses are settled before any packet can leave.
@@ -91,7 +97,7 @@ package enum BoundSocket {
         let result = withUnsafeMutablePointer(to: &storage) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &size) }
         }
-        guard result == 0, let endpoint = withUnsafeBytes(of: storage, { IPEndpoint($0) }) else {
+        guard result == 0, let endpoint = IPEndpoint(storage) else {
             throw failure("getsockname", nil)
         }
         return endpoint

@@ -1,0 +1,211 @@
+internal import Manifests
+internal import NIOCore
+internal import NIOHTTP1
+internal import NIOPosix
+internal import NIOSSL
+internal import NetworkAddresses
+internal import Proxy
+
+/// One accepted connection: what is known of it, and whom to tell.
+final class ServerConnection {
+    let site: Arrival.Site
+    let port: ServedPort
+    let tuple: FiveTuple
+    let authority: LabCertificateAuthority
+    var serverName: String?
+    private let sink: @Sendable (Arrival) -> Void
+
+    init(
+        site: Arrival.Site, port: ServedPort, tuple: FiveTuple, authority: LabCertificateAuthority,
+        sink: @escaping @Sendable (Arrival) -> Void
+    ) {
+        self.site = site
+        self.port = port
+        self.tuple = tuple
+        self.authority = authority
+        self.sink = sink
+    }
+
+    func tell(_ stage: Arrival.Stage) { sink(Arrival(stage, at: site, tuple, serverName: serverName)) }
+
+    func tell(_ request: WebRequest) {
+        sink(
+            Arrival(
+                .request, at: site, tuple, serverName: serverName, host: request.host, method: request.method,
+                path: request.pathAndQuery, headers: request.headers))
+    }
+}
+
+/// Looks at a connection's first bytes, then serves HTTP, terminates TLS, or sends everything back.
+///
+/// It stays in the pipeline and passes bytes on once it has decided: taking handlers out would lose read events.
+final class ServerConnectionHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    /// A client that says nothing for so long gets a line, as from a server that speaks first.
+    static let patience = TimeAmount.milliseconds(500)
+    static let greeting = "egress-lab\n"
+
+    private enum State {
+        case inspecting
+        case echoing
+        case passing
+    }
+
+    private let makeConnection: (any Channel) -> ServerConnection?
+    private let isInsideTLS: Bool
+    private var connection: ServerConnection?
+    private var state = State.inspecting
+    private var gathered = ByteBuffer()
+    private var hello = ClientHelloParser()
+    private var http = HTTPInspector()
+    private var greeting: Scheduled<Void>?
+
+    /// The handler that accepts: `makeConnection` is called once, when the channel is active.
+    init(_ makeConnection: @escaping (any Channel) -> ServerConnection?) {
+        self.makeConnection = makeConnection
+        isInsideTLS = false
+    }
+
+    /// The handler that reads what came out of TLS.
+    init(inside connection: ServerConnection) {
+        makeConnection = { _ in connection }
+        self.connection = connection
+        isInsideTLS = true
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        if context.channel.isActive { begin(context) }
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        begin(context)
+        context.fireChannelActive()
+    }
+
+    private func begin(_ context: ChannelHandlerContext) {
+        guard greeting == nil else { return }
+        if connection == nil {
+            connection = makeConnection(context.channel)
+            connection?.tell(.accepted)
+        }
+        guard connection != nil else { return context.close(promise: nil) }
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        greeting = context.eventLoop.scheduleTask(in: Self.patience) {
+            let (handler, context) = bound.value
+            guard handler.state == .inspecting, handler.gathered.readableBytes == 0 else { return }
+            handler.send(ByteBuffer(string: Self.greeting), context)
+        }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard let connection else { return }
+        switch state {
+        case .passing: context.fireChannelRead(data)
+        case .echoing: send(unwrapInboundIn(data), context)
+        case .inspecting:
+            greeting?.cancel()
+            let bytes = unwrapInboundIn(data)
+            gathered.writeImmutableBuffer(bytes)
+            inspect(bytes, connection, context)
+        }
+    }
+
+    private func inspect(_ bytes: ByteBuffer, _ connection: ServerConnection, _ context: ChannelHandlerContext) {
+        let kind = connection.port.kind
+        if !isInsideTLS, kind == .tcp, connection.port.app(nil) == .echo { return echo(connection, context) }
+        if !isInsideTLS, kind != .http {
+            switch hello.feed(bytes.readableBytesView) {
+            case .needsMore: return
+            case .hello(let hello): return terminate(hello, connection, context)
+            case .notTLS: break
+            }
+        }
+        switch http.feed(bytes.readableBytesView) {
+        case .needsMore: return
+        case .http:
+            let isRefused = !isInsideTLS && (kind == .https || kind == .tls)
+            serveHTTP(connection, isRefused: isRefused, context)
+        case .notHTTP:
+            switch kind {
+            case .http: serveHTTP(connection, isRefused: false, context)
+            case .https where !isInsideTLS, .tls where !isInsideTLS: context.close(promise: nil)
+            default: echo(connection, context)
+            }
+        }
+    }
+
+    private func echo(_ connection: ServerConnection, _ context: ChannelHandlerContext) {
+        state = .echoing
+        connection.tell(.data)
+        send(take(), context)
+    }
+
+    private func terminate(
+        _ hello: ClientHelloParser.Hello, _ connection: ServerConnection, _ context: ChannelHandlerContext
+    ) {
+        connection.serverName = hello.serverName
+        connection.tell(.clientHello)
+        do {
+            let name = connection.port.certificateName(hello.serverName)
+            let tls = NIOSSLServerHandler(context: try connection.authority.serverContext(for: name))
+            try context.pipeline.syncOperations.addHandlers(
+                [tls, ServerConnectionHandler(inside: connection)], position: .after(self))
+            pass(context)
+        } catch {
+            context.close(promise: nil)
+        }
+    }
+
+    private func serveHTTP(_ connection: ServerConnection, isRefused: Bool, _ context: ChannelHandlerContext) {
+        do {
+            let operations = context.pipeline.syncOperations
+            let decoder = ByteToMessageHandler(HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes))
+            try operations.addHandlers(
+                [
+                    HTTPResponseEncoder(), decoder, HTTPServerPipelineHandler(),
+                    HTTPServerProtocolErrorHandler(),
+                    WebAppHandler(connection, isTLS: isInsideTLS, isRefused: isRefused),
+                ], position: .after(self))
+            pass(context)
+        } catch {
+            context.close(promise: nil)
+        }
+    }
+
+    private func pass(_ context: ChannelHandlerContext) {
+        state = .passing
+        context.fireChannelRead(wrapInboundOut(take()))
+        context.fireChannelReadComplete()
+    }
+
+    private func take() -> ByteBuffer {
+        defer { gathered = ByteBuffer() }
+        return gathered
+    }
+
+    private func send(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
+        context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if state != .passing, case .inputClosed? = event as? ChannelEvent {
+            // Closing at once would drop what is still to be sent.
+            let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+            context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in
+                bound.value.close(promise: nil)
+            }
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        greeting?.cancel()
+        if !isInsideTLS { connection?.tell(.closed) }
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+}

@@ -1,0 +1,83 @@
+internal import NIOCore
+internal import NIOTLS
+
+/// Sends bytes once the connection is ready, and waits for as many; a server that has less to say ends it by a pause.
+final class ClientBytesHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    /// What is sent unless the request has a body of its own.
+    static let line = "egress-lab\n"
+    private static let pause = TimeAmount.milliseconds(50)
+
+    private let connection: ClientConnection
+    private var isHandshaking: Bool
+    private var sent = 0
+    private var received = 0
+    private var timer: Scheduled<Void>?
+
+    init(_ connection: ClientConnection, isTLS: Bool) {
+        self.connection = connection
+        isHandshaking = isTLS
+    }
+
+    private var exchange: ClientExchange { connection.exchange }
+
+    func channelActive(context: ChannelHandlerContext) {
+        exchange.connected(connection.attempt)
+        if !isHandshaking { send(context) }
+        context.fireChannelActive()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .handshakeCompleted? = event as? TLSUserEvent, isHandshaking {
+            isHandshaking = false
+            if connection.authenticate(context) { send(context) }
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    private func send(_ context: ChannelHandlerContext) {
+        let bytes = ByteBuffer(string: exchange.request.body ?? Self.line)
+        sent = bytes.readableBytes
+        if sent > 0 { context.writeAndFlush(wrapOutboundOut(bytes), promise: nil) }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let bytes = unwrapInboundIn(data)
+        received += bytes.readableBytes
+        exchange.received(bytes.readableBytesView, connection.attempt)
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        if received > 0 {
+            timer?.cancel()
+            if received >= max(sent, 1) {
+                exchange.completed(connection.attempt)
+            } else {
+                timer = context.eventLoop.scheduleTask(in: Self.pause) { [connection] in
+                    connection.exchange.completed(connection.attempt)
+                }
+            }
+        }
+        context.fireChannelReadComplete()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        exchange.failed(
+            .exchanging(error, isHandshaking: isHandshaking, hasAnswer: received > 0), connection.attempt)
+        context.close(promise: nil)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        timer?.cancel()
+        if received > 0 {
+            exchange.completed(connection.attempt)
+        } else {
+            let failure =
+                isHandshaking ? ClientFailure(.tls, "closed during the handshake") : ClientFailure(.emptyReply)
+            exchange.failed(failure, connection.attempt)
+        }
+        context.fireChannelInactive()
+    }
+}

@@ -1,0 +1,106 @@
+internal import DNS
+internal import Glibc
+internal import NIOCore
+internal import NIOHTTP1
+internal import NIOPosix
+internal import NIOSSL
+internal import NetworkAddresses
+internal import Proxy
+
+/// One connection attempt over TCP, and what follows when it succeeds.
+final class ClientConnection: @unchecked Sendable {
+    let exchange: ClientExchange
+    let attempt: Int
+    private let endpoint: IPEndpoint
+    private var isBound = true
+
+    init(_ exchange: ClientExchange, attempt: Int, to endpoint: IPEndpoint) {
+        self.exchange = exchange
+        self.attempt = attempt
+        self.endpoint = endpoint
+    }
+
+    func open() {
+        do {
+            let remote = try SocketAddress(at: endpoint)
+            var bootstrap = ClientBootstrap(group: exchange.loop)
+                .channelInitializer { [self] channel in
+                    channel.eventLoop.makeCompletedFuture { try configure(channel) }
+                }
+            if isBound, let source, !endpoint.address.isLoopback {
+                bootstrap = bootstrap.bind(to: try SocketAddress(at: IPEndpoint(source, 0)))
+            } else {
+                isBound = false
+            }
+            // NIO makes the socket on this thread before it returns; everything later works on the descriptor.
+            let future = try exchange.site.context.enter { bootstrap.connect(to: remote) }
+            future.whenFailure { [self] in connectFailed($0) }
+        } catch {
+            exchange.failed(.connecting(error), attempt)
+        }
+    }
+
+    private var source: IPAddress? {
+        exchange.site.sourceAddresses.first { $0.family == endpoint.address.family }
+    }
+
+    private func connectFailed(_ error: any Error) {
+        // All ports of the address are taken by closed connections, or it isn't the pod's: the kernel chooses better.
+        if isBound, let code = (error as? IOError)?.errnoCode, code == EADDRINUSE || code == EADDRNOTAVAIL,
+            exchange.isCurrent(attempt)
+        {
+            isBound = false
+            return open()
+        }
+        exchange.failed(.connecting(error), attempt)
+    }
+
+    private func configure(_ channel: any Channel) throws {
+        let operations = channel.pipeline.syncOperations
+        try operations.addHandler(
+            AnnouncingConnect { [self] local in
+                exchange.opened(channel, attempt)
+                exchange.attempting(FiveTuple(.tcp, from: local, to: endpoint), attempt)
+            })
+        let request = exchange.request
+        let isTLS = request.kind == .https || request.kind == .tls
+        if isTLS {
+            try operations.addHandler(exchange.tls.handler(host: host, serverName: request.serverName))
+        }
+        switch request.kind {
+        case .http, .https:
+            let decoder = HTTPResponseDecoder(leftOverBytesStrategy: .dropBytes, informationalResponseStrategy: .drop)
+            try operations.addHandlers(
+                [HTTPRequestEncoder(), ByteToMessageHandler(decoder), ClientHTTPHandler(self, isTLS: isTLS)])
+        default: try operations.addHandler(ClientBytesHandler(self, isTLS: isTLS))
+        }
+    }
+
+    /// The target's name, else the address: what certificates are checked against.
+    var host: String {
+        if case .name(let name) = exchange.request.target { return name }
+        return endpoint.address.description
+    }
+
+    /// What Host says.
+    var hostHeader: String {
+        let request = exchange.request
+        if let header = request.hostHeader { return header }
+        let host = IPAddress(host)?.family == .ipv6 ? "[\(host)]" : host
+        return request.port == (request.kind == .https ? 443 : 80) ? host : "\(host):\(request.port)"
+    }
+
+    /// Whether the handshake's outcome is acceptable; tells which names the certificate has.
+    func authenticate(_ context: ChannelHandlerContext) -> Bool {
+        let certificate = try? context.pipeline.syncOperations.nioSSL_peerCertificate()
+        let names = certificate.map(ClientTLS.names) ?? []
+        exchange.authenticated(names, attempt)
+        // With an SNI of the scenario's own choice the name wasn't verified yet.
+        if exchange.request.serverName != nil, !ClientTLS.covers(names, host) {
+            let detail = "certificate is for \(names.joined(separator: ", ")), not \(host)"
+            exchange.failed(ClientFailure(.tls, detail), attempt)
+            return false
+        }
+        return true
+    }
+}

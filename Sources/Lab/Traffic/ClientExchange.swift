@@ -1,0 +1,241 @@
+internal import DNS
+package import NIOCore
+package import NetworkAddresses
+
+/// An exchange under way: resolves, tries address after address, speaks, and says what it saw.
+///
+/// All state is confined to the event loop; the methods may be called from anywhere.
+package final class ClientExchange: @unchecked Sendable {
+    /// Never fails: what went wrong is in the result.
+    package let result: EventLoopFuture<ClientResult>
+
+    let request: ClientRequest
+    let site: ClientSite
+    let tls: ClientTLS
+    let loop: any EventLoop
+    let hold: Bool
+    private let onEvent: @Sendable (ClientEvent) -> Void
+    private let promise: EventLoopPromise<ClientResult>
+    private let began = NIODeadline.now()
+    private var seen = ClientResult()
+    private var isDone = false
+    private var deadline: Scheduled<Void>?
+    private var lookup: DNSLookup?
+    /// The addresses still to be tried, the next one last.
+    private var addresses: [IPAddress] = []
+    /// Counts attempts: what a given-up attempt still reports is ignored.
+    private var attempt = 0
+    private var tuple: FiveTuple?
+    private var isConnected = false
+    private var channel: (any Channel)?
+
+    init(
+        _ request: ClientRequest, site: ClientSite, tls: ClientTLS, loop: any EventLoop, hold: Bool,
+        onEvent: @escaping @Sendable (ClientEvent) -> Void
+    ) {
+        self.request = request
+        self.site = site
+        self.tls = tls
+        self.loop = loop
+        self.hold = hold
+        self.onEvent = onEvent
+        promise = loop.makePromise(of: ClientResult.self)
+        result = promise.futureResult
+    }
+
+    /// Ends the exchange as `cancelled`, unless it has ended; closes its connection either way.
+    package func cancel() {
+        onLoop {
+            $0.finish(ClientFailure(.cancelled))
+            $0.shut()
+        }
+    }
+
+    /// Closes a connection that was held; before the exchange has ended it does nothing.
+    package func close() {
+        onLoop { if $0.isDone { $0.shut() } }
+    }
+
+    /// Says that the first packet of this attempt, or the query of this lookup, was dropped on its way.
+    ///
+    /// A connection attempt ends as if it had timed out, and the next address is tried; a lookup or a datagram's
+    /// exchange ends with a timeout.
+    package func attemptDropped(_ tuple: FiveTuple) {
+        onLoop { exchange in
+            exchange.lookup?.attemptDropped(tuple)
+            guard !exchange.isDone, exchange.tuple == tuple, !exchange.isConnected else { return }
+            let isDatagram = exchange.request.kind == .udp || exchange.request.kind == .icmp
+            exchange.failed(ClientFailure(isDatagram ? .timeout : .connectTimeout, "dropped"), exchange.attempt)
+        }
+    }
+
+    private func onLoop(_ body: @escaping @Sendable (ClientExchange) -> Void) {
+        if loop.inEventLoop {
+            body(self)
+        } else {
+            loop.execute { body(self) }
+        }
+    }
+
+    // MARK: Resolving
+
+    func start() {
+        deadline = loop.scheduleTask(in: .milliseconds(Int64(request.timeoutMs))) { [self] in
+            let isEstablished = isConnected || request.kind == .udp || request.kind == .icmp
+            finish(ClientFailure(isEstablished || lookup != nil ? .timeout : .connectTimeout))
+            shut()
+        }
+        switch request.target {
+        case .addresses(let addresses): begin(addresses)
+        case .name(let name):
+            if let address = IPAddress(name) { return begin([address]) }
+            if let known = site.resolver.hosts[name.lowercased()] { return begin(known) }
+            resolve(name)
+        }
+    }
+
+    private func resolve(_ name: String) {
+        let resolver = site.resolver
+        guard !resolver.nameservers.isEmpty else { return finish(ClientFailure(.resolution, "no nameserver")) }
+        let client = DNSClient(
+            in: site.context,
+            configuration: DNSClientConfiguration(
+                nameservers: resolver.nameservers, searchDomains: resolver.searchDomains, ndots: resolver.ndots))
+        let families: [IPFamily] = request.family.map { [$0] } ?? [.ipv6, .ipv4]
+        let lookup = client.lookup(name, families: families, on: loop) { [onEvent] tuple in
+            onEvent(.attempting(tuple, purpose: .resolve))
+        }
+        self.lookup = lookup
+        lookup.result.whenComplete { [self] outcome in
+            self.lookup = nil
+            guard !isDone else { return }
+            switch outcome {
+            case .success(let resolution):
+                onEvent(.resolved(name: name, addresses: resolution.addresses, failure: nil))
+                begin(resolution.addresses)
+            case .failure(let error):
+                let failure =
+                    (error as? DNSFailure).flatMap { ResolutionFailure(rawValue: $0.rawValue) } ?? .unreachable
+                onEvent(.resolved(name: name, addresses: [], failure: failure))
+                finish(ClientFailure(.resolution, "\(name): \(failure.rawValue)"))
+            }
+        }
+    }
+
+    private func begin(_ all: [IPAddress]) {
+        let wanted = all.filter { request.family == nil || $0.family == request.family }
+        // IPv6 first, as curl does; within a family the order that was given.
+        addresses = (wanted.filter { $0.family == .ipv6 } + wanted.filter { $0.family == .ipv4 }).reversed()
+        guard !addresses.isEmpty else {
+            return finish(ClientFailure(.resolution, "no \(request.family?.rawValue ?? "") address"))
+        }
+        nextAddress()
+    }
+
+    // MARK: Attempts
+
+    private func nextAddress() {
+        guard !isDone, let address = addresses.popLast() else { return }
+        attempt += 1
+        isConnected = false
+        tuple = nil
+        let endpoint = IPEndpoint(address, request.port)
+        switch request.kind {
+        case .http, .https, .tcp, .tls: ClientConnection(self, attempt: attempt, to: endpoint).open()
+        case .udp, .icmp: ClientDatagram(self, attempt: attempt, to: endpoint).open()
+        case .dns: ask(endpoint)
+        }
+    }
+
+    private func ask(_ server: IPEndpoint) {
+        let configuration = DNSClientConfiguration(nameservers: [server], attempts: 1)
+        let families: [IPFamily] = request.family.map { [$0] } ?? [.ipv6, .ipv4]
+        let name = request.path.hasPrefix("/") ? String(request.path.dropFirst()) : request.path
+        let number = attempt
+        let lookup = DNSClient(in: site.context, configuration: configuration)
+            .lookup(name.hasSuffix(".") ? name : name + ".", families: families, on: loop) { [self] in
+                attempting($0, number)
+            }
+        self.lookup = lookup
+        lookup.result.whenComplete { [self] outcome in
+            self.lookup = nil
+            guard !isDone, number == attempt else { return }
+            switch outcome {
+            case .success(let resolution):
+                let text = resolution.addresses.map { "\($0)\n" }.joined()
+                received(Array(text.utf8), number)
+                completed(number)
+            case .failure(DNSFailure.timeout): failed(ClientFailure(.timeout), number)
+            case .failure(DNSFailure.unreachable): failed(ClientFailure(.unreachable), number)
+            case .failure(let error):
+                failed(ClientFailure(.resolution, (error as? DNSFailure)?.rawValue ?? "\(error)"), number)
+            }
+        }
+    }
+
+    // MARK: What attempts report
+
+    func isCurrent(_ number: Int) -> Bool { !isDone && number == attempt }
+
+    func opened(_ channel: any Channel, _ number: Int) {
+        guard isCurrent(number) else { return channel.close(promise: nil) }
+        self.channel = channel
+    }
+
+    func attempting(_ tuple: FiveTuple, _ number: Int) {
+        guard isCurrent(number) else { return }
+        self.tuple = tuple
+        seen.attempts.append(tuple)
+        onEvent(.attempting(tuple, purpose: .exchange))
+    }
+
+    func connected(_ number: Int) {
+        guard isCurrent(number), let tuple else { return }
+        isConnected = true
+        onEvent(.connected(tuple))
+    }
+
+    func authenticated(_ names: [String], _ number: Int) {
+        if isCurrent(number) { seen.peerCertificateNames = names }
+    }
+
+    func answered(status: Int, version: String, headers: [(name: String, value: String)], _ number: Int) {
+        guard isCurrent(number) else { return }
+        (seen.status, seen.httpVersion, seen.headers) = (status, version, headers)
+    }
+
+    func received(_ bytes: some Collection<UInt8>, _ number: Int) {
+        guard isCurrent(number) else { return }
+        seen.bytesReceived += bytes.count
+        seen.body += bytes.prefix(max(0, 65_536 - seen.body.count))
+    }
+
+    func completed(_ number: Int) {
+        guard isCurrent(number) else { return }
+        finish(nil)
+        if !hold { shut() }
+    }
+
+    /// An attempt ended; before it was connected, the next address is tried.
+    func failed(_ failure: ClientFailure, _ number: Int) {
+        guard isCurrent(number) else { return }
+        shut()
+        if !isConnected, failure.stage != .resolution, !addresses.isEmpty { return nextAddress() }
+        finish(failure)
+    }
+
+    private func shut() {
+        channel?.close(promise: nil)
+        channel = nil
+        lookup?.cancel()
+    }
+
+    private func finish(_ failure: ClientFailure?) {
+        guard !isDone else { return }
+        isDone = true
+        deadline?.cancel()
+        seen.failure = failure
+        seen.durationMs = Double((NIODeadline.now() - began).nanoseconds) / 1_000_000
+        promise.succeed(seen)
+    }
+}

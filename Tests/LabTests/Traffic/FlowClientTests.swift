@@ -1,0 +1,255 @@
+import DNS
+import Glibc
+import Lab
+import Manifests
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOPosix
+import NetworkAddresses
+import Proxy
+import Testing
+
+/// An internet on loopback: undeclared ports serve anything.
+private struct Bench {
+    let loop = MultiThreadedEventLoopGroup.singleton.next()
+    let authority: LabCertificateAuthority
+    let internet: InternetServer
+    let client: FlowClient
+    let arrivals = NIOLockedValueBox<[Arrival]>([])
+    let events = NIOLockedValueBox<[ClientEvent]>([])
+
+    init(hosts: [InternetHost] = [], records: [String: [IPAddress]] = [:]) throws {
+        authority = try LabCertificateAuthority()
+        client = try FlowClient(trusting: authority.root)
+        internet = try InternetServer(
+            hosts: hosts, records: records, authority: authority, in: CurrentNetworkContext(), on: loop, tcpPort: 0,
+            udpPort: 0, dnsPort: 0
+        ) { [arrivals] arrival in arrivals.withLockedValue { $0.append(arrival) } }
+    }
+
+    func start(_ request: ClientRequest, hold: Bool = false, source: [IPAddress] = []) -> ClientExchange {
+        let nameserver = IPEndpoint(.loopbackIPv4, internet.dnsPort)
+        let site = ClientSite(
+            context: CurrentNetworkContext(), resolver: ClientResolverConfiguration(nameservers: [nameserver]),
+            sourceAddresses: source)
+        return client.run(request, at: site, on: loop, hold: hold) { [events] event in
+            events.withLockedValue { $0.append(event) }
+        }
+    }
+
+    func run(_ request: ClientRequest) async throws -> ClientResult { try await start(request).result.get() }
+
+    var attempts: [FiveTuple] {
+        events.withLockedValue { events in
+            events.compactMap { event in
+                if case .attempting(let tuple, purpose: .exchange) = event { tuple } else { nil }
+            }
+        }
+    }
+}
+
+extension ClientResult {
+    fileprivate var text: String { String(decoding: body, as: UTF8.self) }
+}
+
+@Suite("Clients and servers")
+struct FlowClientTests {
+    private let local = IPAddress.loopbackIPv4
+
+    @Test("HTTP: the name is resolved, the request answered, and both ends tell the same tuple")
+    func http() async throws {
+        let bench = try Bench(records: ["httpbin.test": [local]])
+        defer { bench.internet.close() }
+        let result = try await bench.run(
+            ClientRequest(kind: .http, target: .name("httpbin.test"), port: bench.internet.tcpPort, path: "/headers"))
+        #expect(result.failure == nil && result.status == 200)
+        #expect(result.text.contains("\"User-Agent\": \"egress-lab\""))
+        #expect(result.headers.contains { $0.name == "server" && $0.value == "egress-lab" })
+        let request = bench.arrivals.withLockedValue { $0.first { $0.stage == .request } }
+        #expect(request?.tuple == result.attempts.first && request?.path == "/headers")
+        #expect(bench.attempts == result.attempts)
+    }
+
+    @Test("HTTPS is verified against the lab's root and the name, and shown the certificate's names")
+    func https() async throws {
+        let bench = try Bench(records: ["a.test": [local]])
+        defer { bench.internet.close() }
+        let port = bench.internet.tcpPort
+        let result = try await bench.run(
+            ClientRequest(kind: .https, target: .name("a.test"), port: port, path: "/anything"))
+        #expect(result.failure == nil && result.status == 200 && result.peerCertificateNames == ["a.test"])
+        #expect(result.text.contains("https://a.test:\(port)/anything"))
+        let hello = bench.arrivals.withLockedValue { $0.first { $0.stage == .clientHello } }
+        #expect(hello?.serverName == "a.test")
+        let address = try await bench.run(ClientRequest(kind: .https, target: .addresses([local]), port: port))
+        #expect(address.failure == nil && address.peerCertificateNames == ["127.0.0.1"])
+    }
+
+    @Test("A declared address shows its own certificate, so another name fails as on the real internet")
+    func wrongName() async throws {
+        let host = InternetHost(hosts: ["real.test"], addresses: [local])
+        let bench = try Bench(hosts: [host], records: ["real.test": [local], "evil.test": [local]])
+        defer { bench.internet.close() }
+        let port = bench.internet.tcpPort
+        let wrong = try await bench.run(ClientRequest(kind: .https, target: .name("evil.test"), port: port))
+        #expect(wrong.failure?.stage == .tls)
+        let fronted = try await bench.run(
+            ClientRequest(kind: .https, target: .name("real.test"), port: port, serverName: "evil.test"))
+        #expect(fronted.failure == nil && fronted.status == 200)
+        let none = try await bench.run(
+            ClientRequest(kind: .https, target: .name("real.test"), port: port, serverName: ""))
+        #expect(none.failure == nil && none.peerCertificateNames == ["real.test"])
+        let other = try await bench.run(
+            ClientRequest(kind: .https, target: .name("evil.test"), port: port, serverName: "real.test"))
+        #expect(other.failure?.stage == .tls && other.peerCertificateNames == ["real.test"])
+    }
+
+    @Test("A declared app answers, and plain HTTP on an HTTPS port is refused")
+    func declaredPorts() async throws {
+        let probe = try BoundSocket.listener(at: IPEndpoint(local, 0), in: CurrentNetworkContext())
+        let port = try BoundSocket.localEndpoint(of: probe).port
+        close(probe)
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        let authority = try LabCertificateAuthority()
+        let other = IPAddress(127, 0, 0, 2)
+        let server = try InternetServer(
+            hosts: [
+                InternetHost(
+                    hosts: ["a.test"], addresses: [local],
+                    ports: [.init(number: port, kind: .http, app: .redirectToHTTPS)]),
+                InternetHost(
+                    hosts: ["b.test"], addresses: [other],
+                    ports: [.init(number: port, kind: .https, app: .httpbin)]),
+            ], records: [:], authority: authority, in: CurrentNetworkContext(), on: loop, tcpPort: port, udpPort: 0,
+            dnsPort: 0
+        ) { _ in }
+        defer { server.close() }
+        let client = try FlowClient(trusting: authority.root)
+        let site = ClientSite(context: CurrentNetworkContext())
+        let redirect = try await client.run(
+            ClientRequest(kind: .http, target: .addresses([local]), port: port, path: "/x", hostHeader: "a.test"),
+            at: site, on: loop
+        ).result.get()
+        #expect(redirect.status == 301)
+        #expect(redirect.headers.contains { $0.name == "location" && $0.value == "https://a.test/x" })
+        let refused = try await client.run(
+            ClientRequest(kind: .http, target: .addresses([other]), port: port), at: site, on: loop
+        ).result.get()
+        #expect(refused.status == 400)
+    }
+
+    @Test("TCP, TLS and UDP get their line back; a silent TCP client is spoken to")
+    func lines() async throws {
+        let bench = try Bench(records: ["a.test": [local]])
+        defer { bench.internet.close() }
+        let port = bench.internet.tcpPort
+        let target = ClientRequest.Target.addresses([local])
+        #expect(try await bench.run(ClientRequest(kind: .tcp, target: target, port: port)).text == "egress-lab\n")
+        let tls = try await bench.run(ClientRequest(kind: .tls, target: .name("a.test"), port: port))
+        #expect(tls.text == "egress-lab\n" && tls.peerCertificateNames == ["a.test"])
+        let silent = try await bench.run(ClientRequest(kind: .tcp, target: target, port: port, body: ""))
+        #expect(silent.text == "egress-lab\n")
+        let udp = try await bench.run(ClientRequest(kind: .udp, target: target, port: bench.internet.udpPort))
+        #expect(udp.failure == nil && udp.text == "egress-lab\n")
+        let seen = bench.arrivals.withLockedValue { $0.first { $0.tuple.transport == .udp } }
+        #expect(seen?.tuple == udp.attempts.first)
+    }
+
+    @Test("IPv6 comes first; a refused address is followed by the next")
+    func families() async throws {
+        let bench = try Bench()
+        defer { bench.internet.close() }
+        let refusing = IPAddress(127, 0, 0, 9)
+        let pod = PodServer(
+            pod: "default/a", hasIPv6: false, authority: bench.authority, in: CurrentNetworkContext(), on: bench.loop
+        ) { _ in }
+        defer { pod.close() }
+        try pod.open(tcp: [0])
+        let port = try #require(pod.tcpPorts.first)
+        let result = try await bench.run(
+            ClientRequest(kind: .http, target: .addresses([refusing, local, .loopbackIPv6]), port: port))
+        #expect(result.status == 200)
+        #expect(result.attempts.map(\.destination.address) == [.loopbackIPv6, refusing])
+        let dead = try await bench.run(
+            ClientRequest(kind: .tcp, target: .addresses([.loopbackIPv6]), port: port))
+        #expect(dead.failure == ClientFailure(.refused) && dead.attempts.count == 1)
+    }
+
+    @Test("An unanswered attempt is told with its whole tuple beforehand, and ends when the lab saw it dropped")
+    func dropped() async throws {
+        // A listener whose queue is full answers no SYN, as if the packet had been dropped.
+        let listener = try BoundSocket.listener(at: IPEndpoint(local, 0), in: CurrentNetworkContext())
+        defer { close(listener) }
+        _ = Glibc.listen(listener, 0)
+        let full = try BoundSocket.localEndpoint(of: listener)
+        let filler = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+        defer { close(filler) }
+        let fullAddress = try SocketAddress(at: full)
+        #expect(fullAddress.withSockAddr { connect(filler, $0, socklen_t($1)) } == 0)
+        let bench = try Bench()
+        defer { bench.internet.close() }
+        let told = bench.loop.makePromise(of: FiveTuple.self)
+        let site = ClientSite(context: CurrentNetworkContext(), sourceAddresses: [local])
+        let exchange = bench.client.run(
+            ClientRequest(kind: .tcp, target: .addresses([full.address]), port: full.port), at: site, on: bench.loop
+        ) { event in
+            if case .attempting(let tuple, purpose: .exchange) = event { told.succeed(tuple) }
+        }
+        let tuple = try await told.futureResult.get()
+        #expect(tuple.source.address == local && tuple.source.port != 0 && tuple.destination == full)
+        exchange.attemptDropped(tuple)
+        let result = try await exchange.result.get()
+        #expect(result.failure?.stage == .connectTimeout && result.attempts == [tuple])
+    }
+
+    @Test("dns asks the server that is named; a negative answer is told by its code")
+    func dns() async throws {
+        let bench = try Bench(records: ["a.test": [IPAddress(192, 0, 2, 7)]])
+        defer { bench.internet.close() }
+        let port = bench.internet.dnsPort
+        let found = try await bench.run(
+            ClientRequest(kind: .dns, target: .addresses([local]), port: port, path: "/a.test"))
+        #expect(found.failure == nil && found.text == "192.0.2.7\n" && found.attempts.count == 1)
+        let missing = try await bench.run(
+            ClientRequest(kind: .dns, target: .addresses([local]), port: port, path: "/b.test"))
+        #expect(missing.failure == ClientFailure(.resolution, "NXDOMAIN"))
+        let unresolved = try await bench.run(ClientRequest(kind: .http, target: .name("b.test"), port: 80))
+        #expect(unresolved.failure?.stage == .resolution && unresolved.attempts.isEmpty)
+    }
+
+    @Test("A held connection stays open until it is closed; a delayed answer can be cancelled")
+    func holdAndCancel() async throws {
+        let bench = try Bench()
+        defer { bench.internet.close() }
+        let target = ClientRequest.Target.addresses([local])
+        let held = bench.start(
+            ClientRequest(kind: .tcp, target: target, port: bench.internet.tcpPort), hold: true)
+        #expect(try await held.result.get().failure == nil)
+        #expect(bench.arrivals.withLockedValue { !$0.contains { $0.stage == .closed } })
+        held.close()
+        let slow = bench.start(
+            ClientRequest(kind: .http, target: target, port: bench.internet.tcpPort, path: "/delay/10"))
+        slow.cancel()
+        #expect(try await slow.result.get().failure == ClientFailure(.cancelled))
+    }
+
+    @Test("HTTP/1.0, HEAD, a body and a short delay are served")
+    func httpVariants() async throws {
+        let bench = try Bench()
+        defer { bench.internet.close() }
+        let target = ClientRequest.Target.addresses([local])
+        let port = bench.internet.tcpPort
+        let old = try await bench.run(
+            ClientRequest(kind: .http, target: target, port: port, path: "/get", httpVersion: "1.0"))
+        #expect(old.status == 200 && old.failure == nil)
+        let head = try await bench.run(
+            ClientRequest(kind: .http, target: target, port: port, path: "/html", method: "HEAD"))
+        #expect(head.status == 200 && head.body.isEmpty && head.failure == nil)
+        let post = try await bench.run(
+            ClientRequest(kind: .http, target: target, port: port, path: "/post", method: "POST", body: "hello"))
+        #expect(post.text.contains("\"data\": \"hello\""))
+        let delay = try await bench.run(
+            ClientRequest(kind: .http, target: target, port: port, path: "/delay/0.05"))
+        #expect(delay.status == 200 && delay.durationMs >= 50)
+    }
+}
