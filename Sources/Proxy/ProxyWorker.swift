@@ -24,6 +24,7 @@ final class ProxyWorker: @unchecked Sendable {
     private let drainTime: TimeAmount
     private var bound: [Binding: any Channel] = [:]
     private var connections: [UInt64: DownstreamConnection] = [:]
+    private var httpCounters: [String: HTTPCounters] = [:]
     private var lastID: UInt64 = 0
     private var lastStream: UInt64 = 0
     private var emptied: EventLoopPromise<Void>?
@@ -103,6 +104,7 @@ final class ProxyWorker: @unchecked Sendable {
         }
         for (name, cluster) in clusters where next[name] == nil { cluster.retire() }
         clusters = next
+        declareCounters(snapshot)
         drainChangedChains(snapshot)
     }
 
@@ -110,7 +112,8 @@ final class ProxyWorker: @unchecked Sendable {
     private func drainChangedChains(_ snapshot: ProxySnapshot) {
         let stale = connections.values.filter { connection in
             guard let chain = connection.chain, let listener = connection.listener else { return false }
-            return snapshot.listeners.named(listener.name)?.chain(named: chain.name) != chain
+            let current = snapshot.listeners.named(listener.name)?.chain(named: chain.name)
+            return current?.withoutOrigin != chain.withoutOrigin
         }
         if stale.isEmpty { return }
         for connection in stale { connection.peer?.startDraining() }
@@ -119,6 +122,29 @@ final class ProxyWorker: @unchecked Sendable {
                 connection.peer?.shutDown()
             }
         }
+    }
+
+    /// Counters exist from the start, so that a 0 can be told from a wrong name.
+    private func declareCounters(_ snapshot: ProxySnapshot) {
+        for listener in snapshot.model.listeners {
+            let chains = listener.filterChains + (listener.defaultFilterChain.map { [$0] } ?? [])
+            for name in ["downstream_cx_total", "no_filter_chain_match", "downstream_listener_filter_remote_close"] {
+                _ = statistics.counter(listener.statisticsPrefix + name)
+            }
+            for chain in chains {
+                switch chain.filter {
+                case .tcpProxy(let proxy): _ = statistics.counter("tcp.\(proxy.statPrefix).downstream_cx_total")
+                case .httpConnectionManager(let manager): _ = httpCounters(manager.statPrefix)
+                }
+            }
+        }
+    }
+
+    func httpCounters(_ prefix: String) -> HTTPCounters {
+        if let known = httpCounters[prefix] { return known }
+        let made = HTTPCounters(statistics, prefix: prefix)
+        httpCounters[prefix] = made
+        return made
     }
 
     private func bind(_ binding: Binding) async throws -> any Channel {
@@ -183,5 +209,14 @@ extension Listener {
         guard let address = addresses.first else { return "listener.\(name)." }
         let host = address.address.family == .ipv4 ? "\(address.address)" : "[\(address.address)]"
         return "listener.\(host)_\(address.port)."
+    }
+}
+
+extension FilterChain {
+    /// The chain as far as it matters for connections: a manifest line that moves changes nothing.
+    fileprivate var withoutOrigin: FilterChain {
+        var copy = self
+        copy.origin = nil
+        return copy
     }
 }

@@ -55,15 +55,21 @@ struct UpstreamDialer: Sendable {
 /// Why a connection could not be made, in Envoy's words.
 struct ConnectFailure {
     let isTimeout: Bool
+    /// The proxy itself gave up, because nobody waits for the connection any more.
+    let isCancelled: Bool
     /// `delayed_connect_error:_Connection_refused`; nil for a timeout.
     let reason: String?
 
     init(_ error: any Error) {
-        if case .connectTimeout? = error as? ChannelError {
-            isTimeout = true
+        switch error as? ChannelError {
+        case .connectTimeout?:
+            (isTimeout, isCancelled) = (true, false)
             reason = nil
-        } else {
-            isTimeout = false
+        case .ioOnClosedChannel?, .alreadyClosed?:
+            (isTimeout, isCancelled) = (false, true)
+            reason = nil
+        default:
+            (isTimeout, isCancelled) = (false, false)
             reason = "delayed_connect_error:_\(Sockets.reason(error))"
         }
     }

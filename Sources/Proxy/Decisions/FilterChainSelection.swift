@@ -28,19 +28,19 @@ extension Listener {
     /// The filter chain for a connection, as Envoy chooses it: the best value of each criterion in turn, without going
     /// back; then the default chain.
     package func filterChain(for traits: ConnectionTraits) -> FilterChain? {
-        var chains = filterChains
-        chains = chains.best { $0.destinationPort.map { $0 == traits.destination.port ? 1 : nil } ?? 0 }
-        chains = chains.best { $0.prefixRanges.rank(of: traits.destination.address) }
-        chains = chains.best { $0.rank(ofServerName: traits.serverName) }
+        var chains = Candidates(filterChains)
+        chains.keepBest { $0.destinationPort.map { $0 == traits.destination.port ? 1 : nil } ?? 0 }
+        chains.keepBest { $0.prefixRanges.rank(of: traits.destination.address) }
+        chains.keepBest { $0.rank(ofServerName: traits.serverName) }
         // Envoy calls connections raw_buffer that no inspector recognised as something else.
         let transport = traits.transportProtocol ?? .rawBuffer
-        chains = chains.best { $0.transportProtocol.map { $0 == transport ? 1 : nil } ?? 0 }
-        chains = chains.best { match in
+        chains.keepBest { $0.transportProtocol.map { $0 == transport ? 1 : nil } ?? 0 }
+        chains.keepBest { match in
             guard !match.applicationProtocols.isEmpty else { return 0 }
             let place = traits.applicationProtocols.firstIndex { match.applicationProtocols.contains($0) }
             return place.map { Int.max - $0 }
         }
-        chains = chains.best { $0.sourcePrefixRanges.rank(of: traits.source.address) }
+        chains.keepBest { $0.sourcePrefixRanges.rank(of: traits.source.address) }
         return chains.first ?? defaultFilterChain
     }
 }
@@ -70,11 +70,31 @@ extension [IPPrefix] {
     }
 }
 
-extension [FilterChain] {
-    /// Those whose match has the highest rank; ones without a rank don't match.
-    fileprivate func best(_ rank: (FilterChainMatch) -> Int?) -> [FilterChain] {
-        let ranked = compactMap { chain in rank(chain.match).map { (chain, $0) } }
-        guard let top = ranked.map(\.1).max() else { return [] }
-        return ranked.filter { $0.1 == top }.map(\.0)
+/// The chains that are still in the running.
+private struct Candidates {
+    private let chains: [FilterChain]
+    private var indices: [Int]
+
+    init(_ chains: [FilterChain]) {
+        self.chains = chains
+        indices = Array(chains.indices)
+    }
+
+    var first: FilterChain? { indices.first.map { chains[$0] } }
+
+    /// Leaves those whose match has the highest rank; ones without a rank don't match.
+    mutating func keepBest(_ rank: (FilterChainMatch) -> Int?) {
+        var best: Int?
+        var kept: [Int] = []
+        for index in indices {
+            guard let value = rank(chains[index].match) else { continue }
+            if let top = best, value <= top {
+                if value == top { kept.append(index) }
+            } else {
+                best = value
+                kept = [index]
+            }
+        }
+        indices = kept
     }
 }

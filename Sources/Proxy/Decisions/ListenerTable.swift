@@ -4,6 +4,7 @@ package import ProxyModel
 /// Finds the listener of a connection by its original destination: exact address, wildcard, else the capturing one.
 package struct ListenerTable: Sendable {
     private let byAddress: [IPEndpoint: Int]
+    private let byName: [String: Int]
     package let listeners: [Listener]
 
     package init(_ listeners: [Listener]) {
@@ -14,10 +15,11 @@ package struct ListenerTable: Sendable {
             for address in listener.addresses where table[address] == nil { table[address] = index }
         }
         byAddress = table
+        byName = Dictionary(listeners.enumerated().map { ($1.name, $0) }) { first, _ in first }
     }
 
     /// The listener called `name`.
-    package func named(_ name: String) -> Listener? { listeners.first { $0.name == name } }
+    package func named(_ name: String) -> Listener? { byName[name].map { listeners[$0] } }
 
     /// The listener that handles a connection which `capturing` accepted.
     package func listener(for destination: IPEndpoint, capturedBy capturing: Listener) -> Listener {

@@ -56,7 +56,7 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, DownstreamPeer, @unchec
         self.manager = manager
         self.downstream = downstream
         self.worker = worker
-        counters = HTTPCounters(worker.statistics, prefix: manager.statPrefix)
+        counters = worker.httpCounters(manager.statPrefix)
         counters.connections.add()
     }
 
@@ -94,10 +94,10 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, DownstreamPeer, @unchec
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if error is HTTPParserError {
+        if let error = error as? HTTPParserError {
+            // Input that ended inside a request is a client that left, not a wrong request.
+            if error == .invalidEOFState { return }
             accept(.error(error))
-            // The decoder reports what the end of input cut short without a channelReadComplete after it.
-            context.flush()
         } else {
             context.close(promise: nil)
         }

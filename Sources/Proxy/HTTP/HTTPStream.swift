@@ -31,8 +31,10 @@ final class HTTPStream: @unchecked Sendable {
     private var canReplay = false
     private var trailers: HTTPHeaders?
     private var requestEnded = false
+    private var requestEndedAt: NIODeadline?
 
     private var sentHead = false
+    private var responseEnded = false
     private var framing = HeaderRewriting.ResponseFraming.noBody
     private var keepAlive = false
     private(set) var isFinished = false
@@ -94,6 +96,7 @@ final class HTTPStream: @unchecked Sendable {
     func receiveRequestEnd(_ trailers: HTTPHeaders?) {
         guard !isFinished, !requestEnded else { return }
         requestEnded = true
+        requestEndedAt = .now()
         self.trailers = trailers
         upstream?.write(.end(trailers))
         startTimers()
@@ -285,17 +288,28 @@ final class HTTPStream: @unchecked Sendable {
         guard !isFinished, let request else { return }
         tryTimer?.cancel()
         let status = Int(head.status.code)
-        if decision(after: .response(status: status)) == .retry {
+        if status == 101 {
+            // No upgrade was asked for; what follows is not HTTP.
+            let upstream = upstream
+            self.upstream = nil
+            attemptFailed(.protocolError)
+            upstream?.close()
+            return
+        }
+        switch decision(after: .response(status: status)) {
+        case .retry:
             let upstream = upstream
             releaseHost()
             cluster?.counters.responses.count(status)
             retry()
             upstream?.close()
             return
+        case .limitExceeded: record.responseFlags = ["URX"]
+        case .doNotRetry: break
         }
         canReplay = false
         dropBody()
-        let serviceTime = startedAt.millisecondsAgo
+        let serviceTime = (requestEndedAt ?? startedAt).millisecondsAgo
         record.upstreamServiceTimeMs = serviceTime
         record.responseCode = status
         record.responseCodeDetails = "via_upstream"
@@ -318,6 +332,7 @@ final class HTTPStream: @unchecked Sendable {
     func receiveEnd(_ trailers: HTTPHeaders?) {
         guard !isFinished, sentHead else { return }
         // Without a body the encoder would still write a last chunk for a chunked HEAD response.
+        responseEnded = true
         if framing != .noBody { connection.write(.end(framing == .chunked ? trailers : nil)) }
         finish()
     }
@@ -410,7 +425,7 @@ final class HTTPStream: @unchecked Sendable {
         routeTimer?.cancel()
         tryTimer?.cancel()
         retryTimer?.cancel()
-        let complete = requestEnded && record.responseCodeDetails == "via_upstream" && record.responseFlags.isEmpty
+        let complete = requestEnded && responseEnded
         if let upstream {
             releaseHost()
             self.upstream = nil

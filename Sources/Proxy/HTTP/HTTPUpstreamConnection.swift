@@ -46,9 +46,10 @@ final class HTTPUpstreamConnection: ChannelDuplexHandler, @unchecked Sendable {
     func connected(_ channel: any Channel) { local = UpstreamDialer.localEndpoint(channel) }
 
     func failed(_ error: any Error) {
-        if isCounted {
+        let failure = ConnectFailure(error)
+        if isCounted, !failure.isCancelled {
             cluster.counters.connectFailures.add()
-            if ConnectFailure(error).isTimeout { cluster.counters.connectTimeouts.add() }
+            if failure.isTimeout { cluster.counters.connectTimeouts.add() }
         }
         end()
     }

@@ -159,8 +159,9 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
     }
 
     private func decide(_ findings: ConnectionInspector.Findings) {
-        guard let connection, let listener = connection.listener else { return }
         timer?.cancel()
+        guard let connection, let listener = currentListener(of: connection) else { return }
+        connection.listener = listener
         connection.serverName = findings.serverName
         let traits = ConnectionTraits(
             destination: connection.destination, source: connection.source, serverName: findings.serverName,
@@ -176,6 +177,14 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
         case .tcpProxy(let proxy): startTCP(proxy)
         case .httpConnectionManager(let manager): startHTTP(manager, connection)
         }
+    }
+
+    /// The listeners may have changed while the inspectors waited for bytes.
+    private func currentListener(of connection: DownstreamConnection) -> Listener? {
+        guard let table = worker.snapshot?.listeners, let capturing = table.named(capturing) else {
+            return connection.listener
+        }
+        return table.listener(for: connection.destination, capturedBy: capturing)
     }
 
     private func makeRecord() {

@@ -32,9 +32,10 @@ final class UpstreamRelayHandler: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     func failed(_ error: any Error) {
-        if isCounted {
+        let failure = ConnectFailure(error)
+        if isCounted, !failure.isCancelled {
             cluster.counters.connectFailures.add()
-            if ConnectFailure(error).isTimeout { cluster.counters.connectTimeouts.add() }
+            if failure.isTimeout { cluster.counters.connectTimeouts.add() }
         }
         end()
     }
