@@ -23,6 +23,9 @@ package struct RouteBatch: Sendable {
     package enum RouteKind: Sendable, Hashable {
         case unicast
         /// Delivers to this namespace, whatever the address.
+        ///
+        /// The kernel asks table `local`, the default here, before `main`: a catch-all belongs into `.main`, or it hides
+        /// every other route.
         case local
         case blackhole, unreachable, prohibit
 
@@ -86,17 +89,6 @@ package struct RouteBatch: Sendable {
                     }
                 }
             }
-        }
-    }
-
-    /// Makes a link that swallows what is sent into it.
-    package mutating func addDummy(_ end: LinkEnd, isUp: Bool = true) {
-        subjects.append("link \(end.name)")
-        builder.message(Int(RTM_NEWLINK), flags: Self.create, Self.link(end.index, isUp: isUp ? true : nil)) {
-            message in
-            message.attribute(Int(IFLA_IFNAME), end.name)
-            if let address = end.address { message.attribute(Int(IFLA_ADDRESS), address.bytes) }
-            message.nested(Int(IFLA_LINKINFO)) { $0.attribute(Int(IFLA_INFO_KIND), "dummy") }
         }
     }
 

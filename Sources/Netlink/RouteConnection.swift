@@ -140,11 +140,11 @@ package final class RouteConnection: Sendable {
             }
         }
         let isUp = header.ifi_flags & UInt32(IFF_UP.rawValue) != 0
-        let isRunning = header.ifi_flags & UInt32(IFF_RUNNING.rawValue) != 0
-        // IF_OPER_UP is 6; `lo` stays at unknown (0) and is running as soon as it is up.
+        let isLoopback = header.ifi_flags & UInt32(IFF_LOOPBACK.rawValue) != 0
+        // IF_OPER_UP is 6. A link without state (0) may claim to be running, but still have no queue; just `lo` stays so.
         return Link(
-            index: header.ifi_index, name: name, isUp: isUp,
-            isOperational: isUp && isRunning && (state == 6 || state == 0), address: address)
+            index: header.ifi_index, name: name, isUp: isUp, isOperational: isUp && (isLoopback || state == 6),
+            address: address)
     }
 
     private static func address(_ payload: UnsafeRawBufferPointer) -> LinkAddress? {
