@@ -1,0 +1,122 @@
+import Manifests
+import NetworkAddresses
+import ProxyModel
+
+/// Makes what a sidecar does with connections to its own pod.
+struct InboundPass {
+    /// What `configuration()` gives.
+    struct Result {
+        var listener: Listener
+        var routes: [RouteConfiguration]
+        var clusters: [ProxyModel.Cluster]
+    }
+
+    private struct TargetPort {
+        var number: UInt16
+        var `protocol`: PortProtocol
+        var hostname: String
+        var servicePort: UInt16
+        var origin: Origin
+    }
+
+    let pod: ClusterPod
+    let services: [ClusterService]
+    let selection: ProtocolSelection
+    let context: SidecarContext
+    let inboundPort: UInt16
+
+    func configuration() -> Result {
+        let ports = targetPorts()
+        let sources = context.families.inboundSources
+        var listener = Listener(
+            name: "virtualInbound", addresses: context.families.wildcards(inboundPort), trafficDirection: .inbound,
+            bindToPort: true,
+            filterChains: [
+                FilterChain(
+                    name: "virtualInbound-blackhole", match: FilterChainMatch(destinationPort: inboundPort),
+                    filter: .tcpProxy(TCPProxy(cluster: ClusterName.blackHole)), isLogged: false)
+            ] + ports.flatMap(chains),
+            defaultFilterChain: FilterChain(
+                name: "virtualInbound-catchall-tcp",
+                filter: .tcpProxy(TCPProxy(cluster: ClusterName.inboundPassthrough))))
+        if ports.contains(where: { $0.protocol == .unspecified }) {
+            listener.listenerFilters = [.httpInspector]
+            // The inspector runs for every port of the one listener: let servers that speak first have their turn.
+            if ports.contains(where: { $0.protocol.isPlainTCP }) { listener.listenerFiltersTimeoutMs = 100 }
+        }
+        let names = [ClusterName.inboundPassthrough] + ports.map { ClusterName.inbound(port: $0.number) }
+        let origins = [nil] + ports.map { Optional($0.origin.description) }
+        return Result(
+            listener: listener,
+            routes: ports.filter { $0.protocol.isHTTP || $0.protocol == .unspecified }.map(table),
+            clusters: zip(names, origins).map { name, origin in
+                ProxyModel.Cluster(
+                    name: name, discovery: .originalDestination, connectTimeoutMs: context.connectTimeoutMs,
+                    sourceAddresses: sources, dnsFamilies: context.families.list, origin: origin)
+            })
+    }
+
+    /// The pod's ports that Services select; where several name one, the oldest decides its protocol.
+    private func targetPorts() -> [TargetPort] {
+        var ports: [TargetPort] = []
+        for service in services where service.pods.contains(pod.id) {
+            for port in service.ports where port.port.transport == .tcp {
+                guard let number = targetPort(port), !ports.contains(where: { $0.number == number }) else { continue }
+                ports.append(
+                    TargetPort(
+                        number: number, protocol: selection.protocolOf(port.port), hostname: service.hostname,
+                        servicePort: port.port.number, origin: service.service.origin(at: port.port.location)))
+            }
+        }
+        return ports.sorted { $0.number < $1.number }
+    }
+
+    private func targetPort(_ port: ClusterService.Port) -> UInt16? {
+        if let own = port.endpoints.first(where: { pod.addresses.contains($0.address) }) { return own.port }
+        switch port.port.targetPort {
+        case .number(let number): return number
+        case .name(let name):
+            return pod.spec.containers.flatMap(\.ports).first { $0.name == name && $0.transport == .tcp }?.number
+        }
+    }
+
+    private func chains(_ port: TargetPort) -> [FilterChain] {
+        let cluster = ClusterName.inbound(port: port.number)
+        let origin = port.origin.description
+        let address = "\(context.families.wildcardName)_\(port.number)"
+        var tcp = FilterChain(
+            name: address, match: FilterChainMatch(destinationPort: port.number),
+            filter: .tcpProxy(TCPProxy(cluster: cluster)), origin: origin)
+        guard port.protocol.isHTTP || port.protocol == .unspecified else { return [tcp] }
+        let manager = HTTPConnectionManager(
+            statPrefix: "inbound_\(address)", routeConfiguration: cluster, serverName: "istio-envoy",
+            serverHeader: context.mesh.proxyHeaders.serverDisabled == true ? .passThrough : .overwrite,
+            generatesRequestID: context.mesh.proxyHeaders.requestIDDisabled != true)
+        var http = FilterChain(
+            name: address, match: FilterChainMatch(destinationPort: port.number),
+            filter: .httpConnectionManager(manager), origin: origin)
+        guard port.protocol == .unspecified else { return [http] }
+        http.name += "_http"
+        http.match.transportProtocol = .rawBuffer
+        http.match.applicationProtocols = ["http/1.1", "h2c"]
+        // Envoy does not go back: bytes that are not HTTP need a chain at the same transport protocol.
+        tcp.match.transportProtocol = .rawBuffer
+        return [http, tcp]
+    }
+
+    private func table(_ port: TargetPort) -> RouteConfiguration {
+        let cluster = ClusterName.inbound(port: port.number)
+        let origin = port.origin.description
+        let route = Route(
+            name: "default", match: RouteMatch(path: .prefix("/")),
+            action: .forward(ForwardAction(clusters: [WeightedCluster(name: cluster)])),
+            decorator: "\(port.hostname):\(port.servicePort)/*", origin: origin)
+        return RouteConfiguration(
+            name: cluster,
+            virtualHosts: [
+                VirtualHost(
+                    name: "inbound|http|\(port.number)", domains: ["*"], routes: [route], includesAttemptCount: false,
+                    origin: origin)
+            ])
+    }
+}

@@ -1,0 +1,187 @@
+package import Manifests
+package import NetworkAddresses
+package import ProxyModel
+
+/// Compiles Istio resources to the configuration of each sidecar, as the control plane would send it.
+///
+/// What depends only on namespace, Sidecar resource and the labels that rules ask about is compiled once and shared.
+package struct SidecarProxyCompiler {
+    private let cluster: Cluster
+    private let registry: ServiceRegistry
+    private let virtualServices: [VirtualService]
+    private let destinationRules: DestinationRuleIndex
+    private let sidecars: [Sidecar]
+    private let servicesOfPod: [PodID: [ClusterService]]
+    /// Label keys that any rule looks at; other labels can't change the outbound part.
+    private let selectingKeys: Set<String>
+    private let cache = OutboundCache()
+
+    package init(cluster: Cluster, resources: ResourceSet) {
+        self.cluster = cluster
+        registry = ServiceRegistry(cluster: cluster, resources: resources)
+        virtualServices = resources.resources(VirtualService.self)
+        sidecars = resources.resources(Sidecar.self)
+        let rules = resources.resources(DestinationRule.self)
+        destinationRules = DestinationRuleIndex(rules, rootNamespace: cluster.rootNamespace)
+        var selecting = Set(rules.flatMap { ($0.workloadSelector ?? [:]).keys })
+        for rule in virtualServices {
+            selecting.formUnion(rule.http.flatMap(\.match).flatMap(\.sourceLabels.keys))
+            selecting.formUnion(rule.tls.flatMap(\.match).flatMap(\.sourceLabels.keys))
+        }
+        selectingKeys = selecting
+        var byPod: [PodID: [ClusterService]] = [:]
+        for service in cluster.services {
+            for pod in service.pods { byPod[pod, default: []].append(service) }
+        }
+        servicesOfPod = byPod
+    }
+
+    /// The configuration of the pod's proxy, and what was found dubious on the way; pods that share a part repeat its
+    /// diagnostics.
+    package func configuration(for pod: ClusterPod, nameservers: [IPAddress]) -> (ProxyConfiguration, [Diagnostic]) {
+        let outbound = outbound(for: pod)
+        var context = outbound.context
+        context.diagnostics = DiagnosticCollector()
+        let inbound = InboundPass(
+            pod: pod, services: servicesOfPod[pod.id] ?? [],
+            selection: ProtocolSelection(isSniffing: !context.isIstio10), context: context,
+            inboundPort: pod.capture?.inboundPort ?? 15006
+        ).configuration()
+        let accessLog = AccessLogPass.configuration(
+            mesh: cluster.mesh, isIstio10: context.isIstio10, diagnostics: context.diagnostics)
+
+        let node = Self.node(of: pod)
+        var listeners = outbound.listeners
+        if !context.isIstio10 {
+            let metadata = PeerMetadata(
+                node: node, addresses: pod.addresses.map(\.description), workloadKind: pod.workloadKind)
+            let headers = metadata.headers
+            for index in listeners.indices {
+                listeners[index].setRequestHeaders(headers, unless: outbound.externalTables.contains)
+            }
+        }
+        let configuration = ProxyConfiguration(
+            node: node, listeners: listeners + [inbound.listener], routes: outbound.routes + inbound.routes,
+            clusters: outbound.clusters + inbound.clusters, accessLog: accessLog,
+            nameservers: nameservers.map { IPEndpoint($0, 53) })
+        return (configuration, registry.diagnostics + outbound.diagnostics + context.diagnostics.all)
+    }
+
+    private func outbound(for pod: ClusterPod) -> OutboundPart {
+        let sidecar = sidecar(for: pod)
+        let capturePorts: Set = [pod.capture?.outboundPort ?? 15001, pod.capture?.inboundPort ?? 15006]
+        let key = OutboundCache.Key(
+            namespace: pod.id.namespace, labels: pod.labels.filter { selectingKeys.contains($0.key) },
+            families: ProxyFamilies(pod), sidecar: sidecar?.id, outboundPort: pod.capture?.outboundPort ?? 15001,
+            capturePorts: capturePorts)
+        return cache.part(for: key) {
+            let isIstio10 = cluster.compatibility == .istio10
+            let context = SidecarContext(
+                namespace: key.namespace, labels: key.labels, families: key.families, mesh: cluster.mesh,
+                capturePorts: capturePorts, outboundPort: key.outboundPort, isIstio10: isIstio10,
+                policy: OutboundPolicy(mesh: cluster.mesh, sidecar: sidecar, isIstio10: isIstio10),
+                scope: SidecarScope(
+                    namespace: key.namespace, sidecar: sidecar, registry: registry, virtualServices: virtualServices),
+                destinationRules: destinationRules, diagnostics: DiagnosticCollector())
+            return OutboundPart(context)
+        }
+    }
+
+    /// The oldest in the pod's namespace that selects it, else that without selector, else the root namespace's.
+    private func sidecar(for pod: ClusterPod) -> Sidecar? {
+        let own = sidecars.filter { $0.metadata.namespace == pod.id.namespace }
+        return own.first { $0.workloadSelector.map { !$0.isEmpty && pod.labels.hasAll($0) } ?? false }
+            ?? own.first(where: \.selectsAll)
+            ?? sidecars.first { $0.metadata.namespace == cluster.rootNamespace && $0.selectsAll }
+    }
+
+    private static func node(of pod: ClusterPod) -> ProxyNode {
+        let (name, namespace) = (pod.id.name, pod.id.namespace)
+        let address = pod.addresses.first?.description ?? ""
+        return ProxyNode(
+            id: "sidecar~\(address)~\(name).\(namespace)~\(namespace).svc.cluster.local", role: .sidecar,
+            namespace: namespace, pod: name, workload: pod.workload, labels: pod.labels,
+            serviceAccount: pod.spec.serviceAccountName)
+    }
+}
+
+/// The outbound half of a configuration, but for what names the pod.
+struct OutboundPart {
+    let context: SidecarContext
+    let listeners: [Listener]
+    let routes: [RouteConfiguration]
+    let clusters: [ProxyModel.Cluster]
+    /// Tables whose requests must not tell who sent them, because some of them leave the mesh.
+    let externalTables: Set<String>
+    let diagnostics: [Diagnostic]
+
+    init(_ context: SidecarContext) {
+        self.context = context
+        var listenerPass = ListenerPass(context: context)
+        let found = listenerPass.listeners()
+        let routePass = RoutePass(context: context)
+        listeners = found.listeners
+        routes =
+            found.tablePorts.sorted().map { routePass.table(port: $0) }
+            + found.sniffed.map { routePass.table(service: $0.service, port: $0.port, name: $0.name) }
+        let clusterPass = ClusterPass(context: context)
+        clusters = clusterPass.builtIn() + clusterPass.outbound()
+        externalTables = Self.externalTables(context, routes)
+        diagnostics = context.diagnostics.all
+    }
+
+    /// With `metadataExchangeHeaders.mode: IN_MESH`. The headers are a property of the whole table here, so a table
+    /// with one external destination goes without them altogether.
+    private static func externalTables(_ context: SidecarContext, _ routes: [RouteConfiguration]) -> Set<String> {
+        guard context.mesh.proxyHeaders.metadataExchangeInMeshOnly == true else { return [] }
+        let internalHosts = Set(context.scope.clusterServices.filter { !$0.isExternal }.map(\.hostname))
+        return Set(
+            routes.filter { table in
+                table.virtualHosts.flatMap(\.routes).contains { route in
+                    guard case .forward(let action) = route.action else { return false }
+                    return action.clusters.contains { cluster in
+                        let host = cluster.name.split(separator: "|", omittingEmptySubsequences: false).last
+                        return !internalHosts.contains(host.map(String.init) ?? "")
+                    }
+                }
+            }.map(\.name))
+    }
+}
+
+/// Keeps outbound parts by what they depend on.
+private final class OutboundCache {
+    struct Key: Hashable {
+        var namespace: String
+        var labels: [String: String]
+        var families: ProxyFamilies
+        var sidecar: ResourceID?
+        var outboundPort: UInt16
+        var capturePorts: Set<UInt16>
+    }
+
+    private var parts: [Key: OutboundPart] = [:]
+
+    func part(for key: Key, make: () -> OutboundPart) -> OutboundPart {
+        if let part = parts[key] { return part }
+        let part = make()
+        parts[key] = part
+        return part
+    }
+}
+
+extension Sidecar {
+    fileprivate var selectsAll: Bool { workloadSelector?.isEmpty ?? true }
+}
+
+extension Listener {
+    /// Gives the connection managers their request headers, except those whose table is excluded.
+    fileprivate mutating func setRequestHeaders(_ headers: [HeaderValue], unless isExcluded: (String) -> Bool) {
+        for index in filterChains.indices {
+            guard case .httpConnectionManager(var manager) = filterChains[index].filter,
+                !isExcluded(manager.routeConfiguration)
+            else { continue }
+            manager.requestHeadersToSet = headers
+            filterChains[index].filter = .httpConnectionManager(manager)
+        }
+    }
+}
