@@ -27,7 +27,7 @@ package final class DNSServer: Sendable {
         var listeners: [any Channel] = []
         do {
             for address in addresses {
-                let service = try DatagramService(at: IPEndpoint(address, port), in: context, on: loop) {
+                let (service, descriptor) = try Self.bind(IPEndpoint(address, port), in: context, on: loop) {
                     tuple, bytes in
                     guard let reply = DNSMessage.reply(to: bytes.readableBytesView, overUDP: true, from: responder)
                     else { return nil }
@@ -35,8 +35,6 @@ package final class DNSServer: Sendable {
                     return reply.bytes
                 }
                 datagrams.append(service)
-                // The port that UDP got, also where the caller asked for any.
-                let descriptor = try BoundSocket.listener(at: service.endpoint, in: context)
                 let listener = try ServerBootstrap(group: loop)
                     .childChannelInitializer { channel in
                         channel.eventLoop.makeCompletedFuture {
@@ -54,6 +52,24 @@ package final class DNSServer: Sendable {
         }
         (self.datagrams, self.listeners) = (datagrams, listeners)
         endpoints = datagrams.map(\.endpoint)
+    }
+
+    /// One port for both protocols; where the caller asked for any, the one that UDP got may be taken in TCP.
+    private static func bind(
+        _ endpoint: IPEndpoint, in context: any NetworkContext, on loop: any EventLoop,
+        reply: @escaping @Sendable (FiveTuple, ByteBuffer) -> [UInt8]?
+    ) throws -> (DatagramService, CInt) {
+        var triesLeft = endpoint.port == 0 ? 10 : 1
+        while true {
+            let service = try DatagramService(at: endpoint, in: context, on: loop, reply: reply)
+            triesLeft -= 1
+            do {
+                return (service, try BoundSocket.listener(at: service.endpoint, in: context))
+            } catch {
+                service.close()
+                if triesLeft == 0 { throw error }
+            }
+        }
     }
 
     /// Closes the sockets; connections end with their clients.

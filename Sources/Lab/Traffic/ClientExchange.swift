@@ -219,6 +219,8 @@ package final class ClientExchange: @unchecked Sendable {
     /// An attempt ended; before it was connected, the next address is tried.
     func failed(_ failure: ClientFailure, _ number: Int) {
         guard isCurrent(number) else { return }
+        // Closing makes the attempt report once more, at once: that is no news.
+        attempt += 1
         shut()
         if !isConnected, failure.stage != .resolution, !addresses.isEmpty { return nextAddress() }
         finish(failure)

@@ -151,7 +151,7 @@ struct FlowClientTests {
         #expect(silent.text == "egress-lab\n")
         let udp = try await bench.run(ClientRequest(kind: .udp, target: target, port: bench.internet.udpPort))
         #expect(udp.failure == nil && udp.text == "egress-lab\n")
-        let seen = bench.arrivals.withLockedValue { $0.first { $0.tuple.transport == .udp } }
+        let seen = bench.arrivals.withLockedValue { $0.last { $0.tuple.transport == .udp } }
         #expect(seen?.tuple == udp.attempts.first)
     }
 
@@ -199,7 +199,8 @@ struct FlowClientTests {
         #expect(tuple.source.address == local && tuple.source.port != 0 && tuple.destination == full)
         exchange.attemptDropped(tuple)
         let result = try await exchange.result.get()
-        #expect(result.failure?.stage == .connectTimeout && result.attempts == [tuple])
+        #expect(result.failure == ClientFailure(.connectTimeout, "dropped"))
+        #expect(result.attempts == [tuple])
     }
 
     @Test("dns asks the server that is named; a negative answer is told by its code")
@@ -215,6 +216,19 @@ struct FlowClientTests {
         #expect(missing.failure == ClientFailure(.resolution, "NXDOMAIN"))
         let unresolved = try await bench.run(ClientRequest(kind: .http, target: .name("b.test"), port: 80))
         #expect(unresolved.failure?.stage == .resolution && unresolved.attempts.isEmpty)
+    }
+
+    @Test("An echo request is answered, and told with its identifier", .enabled(if: getuid() == 0))
+    func icmp() async throws {
+        let bench = try Bench()
+        defer { bench.internet.close() }
+        for address in [IPAddress.loopbackIPv4, .loopbackIPv6] {
+            let result = try await bench.run(
+                ClientRequest(kind: .icmp, target: .addresses([address]), port: 0, timeoutMs: 5000))
+            #expect(result.failure == nil && result.text == "egress-lab\n")
+            #expect(result.attempts.first?.destination == IPEndpoint(address, 0))
+            #expect(result.attempts.first?.source.port != 0)
+        }
     }
 
     @Test("A held connection stays open until it is closed; a delayed answer can be cancelled")
