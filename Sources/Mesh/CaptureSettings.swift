@@ -2,9 +2,9 @@ package import Manifests
 package import NetworkAddresses
 
 /// What a pod's capture rules are made from, after annotations, mesh values and defaults (capture.md §2).
-package struct CaptureSettings: Sendable, Equatable {
+package struct CaptureSettings: Sendable, Hashable {
     /// `*`, or a list.
-    package enum Selection<Element: Sendable & Equatable>: Sendable, Equatable {
+    package enum Selection<Element: Sendable & Hashable>: Sendable, Hashable {
         case all
         case only([Element])
     }

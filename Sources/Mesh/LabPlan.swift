@@ -9,16 +9,23 @@ package struct LabPlan: Sendable {
     package var node: NodePlan
     package var internet: InternetPlan
     package var dns: DNSPlan
+    /// Every address inside the cluster; all others are the internet's.
+    package var clusterRanges: IPPrefixSet
+    /// What the node may make of a destination: a Service's address and port, and the pods' behind it.
+    package var translations: [IPEndpoint: Set<IPEndpoint>]
     /// Semantics assumed where Kubernetes or Istio leave them open; printed with the results.
     package var assumptions: [String]
 
     package init(
-        pods: [PodPlan], node: NodePlan, internet: InternetPlan, dns: DNSPlan, assumptions: [String] = []
+        pods: [PodPlan], node: NodePlan, internet: InternetPlan, dns: DNSPlan, clusterRanges: IPPrefixSet,
+        translations: [IPEndpoint: Set<IPEndpoint>] = [:], assumptions: [String] = []
     ) {
         self.pods = pods
         self.node = node
         self.internet = internet
         self.dns = dns
+        self.clusterRanges = clusterRanges
+        self.translations = translations
         self.assumptions = assumptions
     }
 }

@@ -1,4 +1,3 @@
-import CLinux
 package import Netlink
 
 /// Replaces the source of the flow by the address of the interface through which it leaves.

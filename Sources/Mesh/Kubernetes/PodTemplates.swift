@@ -1,0 +1,123 @@
+import Manifests
+import NetworkAddresses
+
+/// What makes a pod start anew when it changes, without the places where it was written.
+struct PodTemplate: Sendable, Equatable {
+    var labels: [String: String]
+    var annotations: [String: String]
+    var spec: PodSpec
+
+    init(labels: [String: String], annotations: [String: Located<String>], spec: PodSpec) {
+        self.labels = labels
+        self.annotations = annotations.mapValues(\.value)
+        self.spec = spec
+        for position in spec.containers.indices { self.spec.containers[position].location = Self.nowhere }
+        for position in spec.initContainers.indices { self.spec.initContainers[position].location = Self.nowhere }
+    }
+
+    private static let nowhere = SourceLocation(file: "")
+
+    /// Labels and annotations of a bare pod can be changed while it runs; a workload replaces its pods.
+    func needsNewPod(_ other: PodTemplate, _ isBare: Bool) -> Bool { isBare ? spec != other.spec : self != other }
+}
+
+/// The pods that the resources ask for, with stable names, in a stable order.
+struct PodTemplates {
+    struct Entry {
+        var id: PodID
+        var workload: String
+        var workloadKind: String
+        /// True for a `Pod` of its own.
+        var isBare: Bool
+        var template: PodTemplate
+        var annotations: [String: Located<String>]
+        var spec: PodSpec
+        /// `status.podIPs`.
+        var addresses: [IPAddress]
+        var origin: Origin
+    }
+
+    private(set) var all: [Entry] = []
+    private var names: Set<PodID> = []
+
+    static let dnsLabel = (key: "k8s-app", value: "kube-dns")
+    static let dnsID = PodID(namespace: "kube-system", name: "kube-dns")
+
+    init(_ resources: ResourceSet) {
+        let pods = resources.resources(Pod.self)
+        let workloads = resources.resources(Workload.self)
+        let metadata =
+            pods.map(\.metadata)
+            + workloads.map { workload in
+                var metadata = workload.template.metadata
+                metadata.namespace = workload.metadata.namespace
+                return metadata
+            }
+        if !metadata.contains(where: { Self.isDNS(namespace: $0.namespace, labels: $0.labels) }) { addDNS() }
+        // Bare pods come first, so that no replica takes a name that a manifest gives.
+        for pod in pods { add(pod) }
+        for workload in workloads { add(workload) }
+    }
+
+    static func isDNS(namespace: String, labels: [String: String]) -> Bool {
+        namespace == dnsID.namespace && labels[dnsLabel.key] == dnsLabel.value
+    }
+
+    /// The cluster's own DNS server, where the manifests bring none.
+    private mutating func addDNS() {
+        let location = SourceLocation(file: "built-in")
+        let container = Container(
+            name: "dns",
+            ports: [
+                Container.Port(name: "dns", number: 53, transport: .udp),
+                Container.Port(name: "dns-tcp", number: 53, transport: .tcp),
+            ], location: location)
+        add(
+            Pod(
+                metadata: ObjectMeta(
+                    name: Self.dnsID.name, namespace: Self.dnsID.namespace,
+                    labels: [Self.dnsLabel.key: Self.dnsLabel.value], location: location),
+                spec: PodSpec(containers: [container])))
+    }
+
+    private mutating func add(_ pod: Pod) {
+        let id = PodID(namespace: pod.metadata.namespace, name: pod.metadata.name)
+        names.insert(id)
+        all.append(
+            Entry(
+                id: id, workload: id.name, workloadKind: Pod.kind, isBare: true,
+                template: PodTemplate(
+                    labels: pod.metadata.labels, annotations: pod.metadata.annotations, spec: pod.spec),
+                annotations: pod.metadata.annotations, spec: pod.spec, addresses: pod.addresses,
+                origin: pod.origin()))
+    }
+
+    private mutating func add(_ workload: Workload) {
+        let (kind, name) = (workload.workloadKind, workload.metadata.name)
+        let metadata = workload.template.metadata
+        let shared = PodTemplate(
+            labels: metadata.labels, annotations: metadata.annotations, spec: workload.template.spec)
+        for number in 0..<workload.replicas {
+            let ordinal = kind == .statefulSet ? number : number + 1
+            var id = PodID(namespace: workload.metadata.namespace, name: "\(name)-\(ordinal)")
+            // Workloads of different kinds may have one name.
+            while !names.insert(id).inserted { id.name += "x" }
+            var template = shared
+            var spec = workload.template.spec
+            switch kind {
+            case .statefulSet:
+                template.labels["statefulset.kubernetes.io/pod-name"] = id.name
+                template.labels["apps.kubernetes.io/pod-index"] = String(ordinal)
+                spec.hostname = id.name
+            case .job:
+                template.labels["job-name"] = name
+                template.labels["batch.kubernetes.io/job-name"] = name
+            case .deployment, .replicaSet, .daemonSet: break
+            }
+            all.append(
+                Entry(
+                    id: id, workload: name, workloadKind: kind.rawValue, isBare: false, template: template,
+                    annotations: metadata.annotations, spec: spec, addresses: [], origin: workload.origin()))
+        }
+    }
+}

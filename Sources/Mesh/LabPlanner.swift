@@ -1,0 +1,115 @@
+package import Manifests
+import NetworkAddresses
+import Nftables
+
+/// Compiles the cluster's resources into the plan of a lab, step after step.
+package struct LabPlanner: Sendable {
+    private let internet: [InternetHost]
+    private let compatibility: Scenario.Compatibility
+    /// All flows of the scenario: a workload answers from the start on every port that any of them asks for.
+    private let flows: [Flow]
+    private let clusterRanges: IPPrefixSet
+    private var builder = ClusterBuilder()
+
+    /// A planner for the steps of `scenario`, in order.
+    package init(scenario: Scenario) {
+        internet = scenario.internet
+        compatibility = scenario.compatibility
+        flows = scenario.steps.flatMap(\.flows)
+        let resources = scenario.manifests + scenario.steps.flatMap(\.apply)
+        let given = resources.flatMap { resource -> [IPAddress] in
+            switch resource {
+            case let pod as Pod: pod.addresses
+            case let service as Service: service.clusterIPs
+            default: []
+            }
+        }
+        clusterRanges = IPPrefixSet(LabNetwork.ranges + given.map { IPPrefix($0) })
+    }
+
+    /// The lab for these resources; `restarted` names the workloads whose pods start anew.
+    package mutating func plan(
+        resources: ResourceSet, mesh: MeshConfig, restarted: [WorkloadReference] = []
+    ) -> (LabPlan, [Diagnostic]) {
+        var (cluster, diagnostics) = builder.build(
+            resources: resources, mesh: mesh, compatibility: compatibility, restarted: restarted)
+        diagnostics += outsideClusterDiagnostics()
+        let dns = DNSPlanner(cluster: cluster, internet: internet).plan()
+        let policies = resources.resources(NetworkPolicy.self)
+        let (node, policyDiagnostics) = NodePlanner(cluster: cluster, policies: policies).plan()
+        diagnostics += policyDiagnostics
+        let pods = pods(of: cluster, resources, dns, &diagnostics)
+        let plan = LabPlan(
+            pods: pods, node: node, internet: InternetPlanner(hosts: internet).plan(), dns: dns,
+            clusterRanges: clusterRanges, translations: Self.translations(of: cluster),
+            assumptions: Self.assumptions(policies))
+        return (plan, diagnostics.uniqued)
+    }
+
+    private func pods(
+        of cluster: Cluster, _ resources: ResourceSet, _ dns: DNSPlan, _ diagnostics: inout [Diagnostic]
+    ) -> [PodPlan] {
+        let compiler = SidecarProxyCompiler(cluster: cluster, resources: resources)
+        let ports = PodPorts(cluster: cluster, flows: flows)
+        // Rules depend on the settings alone, and the pods of a workload share those.
+        var rulesets: [CaptureSettings: Ruleset] = [:]
+        func ruleset(_ settings: CaptureSettings) -> Ruleset {
+            if let known = rulesets[settings] { return known }
+            let ruleset = CaptureRuleset.plan(settings)
+            rulesets[settings] = ruleset
+            return ruleset
+        }
+        return cluster.pods.map { pod in
+            let proxy = pod.capture.map { _ in compiler.configuration(for: pod, nameservers: dns.nameservers) }
+            diagnostics += proxy?.1 ?? []
+            return PodPlan(
+                pod: pod, nodeInterface: pod.nodeInterface, ruleset: pod.capture.map(ruleset) ?? Ruleset(),
+                proxy: proxy?.0, tcpPorts: ports.ports(of: pod.id, .tcp), udpPorts: ports.ports(of: pod.id, .udp))
+        }
+    }
+
+    /// An address can't be inside the cluster and outside at once.
+    private func outsideClusterDiagnostics() -> [Diagnostic] {
+        internet.flatMap { host in
+            host.addresses.filter(clusterRanges.contains).map { address in
+                Diagnostic(
+                    .error,
+                    "internet: \(host.hosts.first ?? "an entry") has the address \(address), which is the cluster's own",
+                    remedy: "choose one outside \(LabNetwork.ranges.map(\.description).joined(separator: ", "))",
+                    at: nil)
+            }
+        }
+    }
+
+    private static func translations(of cluster: Cluster) -> [IPEndpoint: Set<IPEndpoint>] {
+        var result: [IPEndpoint: Set<IPEndpoint>] = [:]
+        for service in cluster.services {
+            for port in service.ports {
+                for address in service.clusterIPs {
+                    let endpoints = port.endpoints.filter { $0.address.family == address.family }
+                    result[IPEndpoint(address, port.port.number), default: []].formUnion(endpoints)
+                }
+            }
+        }
+        return result
+    }
+
+    /// What was assumed where Kubernetes leaves a choice (networkpolicy.md, `impl`).
+    private static func assumptions(_ policies: [NetworkPolicy]) -> [String] {
+        guard !policies.isEmpty else { return [] }
+        return [
+            "NetworkPolicy: denied packets are dropped without an answer",
+            "NetworkPolicy: ICMP and other protocols pass only under a rule without ports",
+            "NetworkPolicy: established flows continue when a policy tightens",
+            "NetworkPolicy: a pod may always reach itself, also through its Service, and its node",
+        ]
+    }
+}
+
+extension [Diagnostic] {
+    /// The diagnostics without repetitions, in order.
+    fileprivate var uniqued: [Diagnostic] {
+        var seen: Set<Diagnostic> = []
+        return filter { seen.insert($0).inserted }
+    }
+}
