@@ -50,15 +50,14 @@ package struct IPEndpoint: Hashable, Sendable, Comparable {
 
     /// From `192.0.2.1:80` or `[2001:db8::1]:80`; nil when it is neither.
     package init?(_ text: some StringProtocol) {
-        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
-            return nil
-        }
+        guard let colon = text.lastIndex(of: ":") else { return nil }
+        let digits = text[text.index(after: colon)...]
+        guard digits.utf8.allSatisfy({ (48...57).contains($0) }), let port = UInt16(digits) else { return nil }
         var host = text[..<colon]
-        if host.hasPrefix("["), host.hasSuffix("]") {
-            host = host.dropFirst().dropLast()
-        } else if host.contains(":") {
-            return nil
-        }
+        let isBracketed = host.hasPrefix("[") && host.hasSuffix("]")
+        if isBracketed { host = host.dropFirst().dropLast() }
+        // Brackets belong to IPv6, and IPv6 needs them.
+        guard isBracketed == host.contains(":") else { return nil }
         guard let address = IPAddress(host) else { return nil }
         self.init(address, port)
     }

@@ -90,21 +90,22 @@ package struct IPAddress: Hashable, Sendable {
 
     private static func parseIPv6(_ text: String) -> UInt128? {
         let halves = text.splitOnce("::")
-        guard let head = groups(of: halves.0) else { return nil }
+        // An IPv4 tail may stand at the very end only.
+        guard let head = groups(of: halves.0, allowingIPv4: halves.1 == nil) else { return nil }
         guard let rest = halves.1 else { return head.count == 8 ? join(head) : nil }
-        guard !rest.contains("::"), let tail = groups(of: rest), head.count + tail.count <= 7 else { return nil }
+        guard !rest.contains("::"), let tail = groups(of: rest, allowingIPv4: true), head.count + tail.count <= 7 else { return nil }
         return join(head + Array(repeating: 0, count: 8 - head.count - tail.count) + tail)
     }
 
     private static func join(_ groups: [UInt16]) -> UInt128 { groups.reduce(0) { $0 << 16 | UInt128($1) } }
 
-    private static func groups(of text: Substring) -> [UInt16]? {
+    private static func groups(of text: Substring, allowingIPv4: Bool) -> [UInt16]? {
         if text.isEmpty { return [] }
         var result: [UInt16] = []
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         for (index, part) in parts.enumerated() {
             if part.contains(".") {
-                guard index == parts.count - 1, let ipv4 = parseIPv4(part) else { return nil }
+                guard allowingIPv4, index == parts.count - 1, let ipv4 = parseIPv4(part) else { return nil }
                 result += [UInt16(ipv4 >> 16), UInt16(truncatingIfNeeded: ipv4)]
             } else {
                 guard (1...4).contains(part.utf8.count), part.utf8.allSatisfy({ $0 != 43 && $0 != 45 }),
