@@ -7,7 +7,7 @@ extension DestinationRule {
     /// Reads `networking.istio.io/DestinationRule`.
     init?(reading object: ObjectReader) {
         guard let spec = object.spec(Self.fields), let host = spec.required("host")?.locatedString else { return nil }
-        if !HostName.isValid(host.value) || host.value.isEmpty {
+        if !HostName.isValid(host.value) {
             spec["host"]?.error("\"\(host.value)\" is not a host name")
         }
         var names: Set<String> = []

@@ -3,7 +3,7 @@ enum HostName {
     /// True for a DNS name, or one whose first label is or begins with `*`.
     static func isValid(_ text: String) -> Bool {
         let name = text.hasPrefix("*") ? text.dropFirst() : text[...]
-        if name.isEmpty { return true }
+        if name.isEmpty { return text == "*" }
         let trimmed = name.hasPrefix(".") && text.hasPrefix("*") ? name.dropFirst() : name
         guard trimmed.utf8.count <= 255 else { return false }
         let labels = (trimmed.hasSuffix(".") ? trimmed.dropLast() : trimmed)

@@ -12,18 +12,20 @@ extension ServiceEntry {
         let addresses = (spec["addresses"]?.list ?? []).compactMap { field in
             field.ipPrefix.map { Located($0, at: field.location) }
         }
+        // What is wrong is told and taken for the default, so that the rest is checked too.
         var resolution = Resolution.none
+        var isResolutionKnown = true
         if let field = spec["resolution"] {
             let all: [Resolution] = [.none, .static, .dns, .dnsRoundRobin, .dynamicDNS]
-            guard let value = field.choice(of: all.map(\.rawValue)).flatMap(Resolution.init) else { return nil }
-            resolution = value
+            let value = field.choice(of: all.map(\.rawValue)).flatMap(Resolution.init)
+            resolution = value ?? .none
+            isResolutionKnown = value != nil
             if value == .dynamicDNS { field.refuse("resolution DYNAMIC_DNS is not supported yet") }
         }
         var location = Location.meshExternal
         if let field = spec["location"] {
             let all: [Location] = [.meshExternal, .meshInternal]
-            guard let value = field.choice(of: all.map(\.rawValue)).flatMap(Location.init) else { return nil }
-            location = value
+            location = field.choice(of: all.map(\.rawValue)).flatMap(Location.init) ?? .meshExternal
         }
         if let selector = spec["workloadSelector"] {
             if spec["endpoints"] != nil { selector.error("workloadSelector can't be combined with endpoints") }
@@ -37,7 +39,7 @@ extension ServiceEntry {
             workloadSelector: spec["workloadSelector"]?["labels"]?.stringMap,
             exportTo: spec["exportTo"].map(\.exportTo) ?? ["*"],
             subjectAltNames: spec["subjectAltNames"]?.strings ?? [])
-        validate(spec)
+        if isResolutionKnown { validate(spec) }
     }
 
     private static func hosts(_ spec: FieldReader) -> [Located<String>] {
@@ -68,16 +70,20 @@ extension ServiceEntry {
         var names: Set<String> = []
         var numbers: Set<UInt16> = []
         return list.compactMap { element in
-            guard element.check("number name protocol targetPort"), let number = element.required("number")?.port,
-                let name = element.required("name")?.string
-            else { return nil }
-            if !names.insert(name).inserted { element["name"]?.error("the port name \(name) is given twice") }
-            if !numbers.insert(number).inserted { element["number"]?.error("port \(number) is given twice") }
+            guard element.check("number name protocol targetPort") else { return nil }
+            let number = element.required("number")?.port
+            let name = element.required("name")?.string
+            if let name, !names.insert(name).inserted {
+                element["name"]?.error("the port name \(name) is given twice")
+            }
+            if let number, !numbers.insert(number).inserted {
+                element["number"]?.error("port \(number) is given twice")
+            }
             var portProtocol = PortProtocol.unspecified
             if let field = element["protocol"] {
-                guard let value = field.portProtocol else { return nil }
-                portProtocol = value
+                portProtocol = field.portProtocol ?? .unspecified
             }
+            guard let number, let name else { return nil }
             return Port(
                 number: number, name: name, protocol: portProtocol, targetPort: element["targetPort"]?.port,
                 location: element.location)

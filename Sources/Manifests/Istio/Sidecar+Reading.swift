@@ -55,7 +55,7 @@ extension Sidecar {
         let hosts = list.list.compactMap { element -> Located<String>? in
             guard let text = element.string else { return nil }
             let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-            guard parts.count == 2, !parts[0].isEmpty, HostName.isValid(String(parts[1])), !parts[1].isEmpty else {
+            guard parts.count == 2, !parts[0].isEmpty, HostName.isValid(String(parts[1])) else {
                 element.error(
                     "\"\(text)\" is not NAMESPACE/HOST", remedy: "write, for example, ./* or istio-system/*")
                 return nil

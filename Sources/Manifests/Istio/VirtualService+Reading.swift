@@ -9,7 +9,7 @@ extension VirtualService {
         if hostsField.isList, hostsField.list.isEmpty { hostsField.error("a VirtualService needs at least one host") }
         let hosts = hostsField.list.compactMap { field -> Located<String>? in
             guard let host = field.locatedString else { return nil }
-            if !HostName.isValid(host.value) || host.value.isEmpty {
+            if !HostName.isValid(host.value) {
                 field.error("\"\(host.value)\" is not a host name")
                 return nil
             }
@@ -95,7 +95,7 @@ extension VirtualService.Destination {
         guard let destination = field.required("destination"), destination.check("host subset port"),
             let hostField = destination.required("host"), let host = hostField.string
         else { return nil }
-        if !HostName.isValid(host) || host.isEmpty {
+        if !HostName.isValid(host) {
             hostField.error("\"\(host)\" is not a host name")
             return nil
         }

@@ -5,7 +5,7 @@ extension Service {
         allocateLoadBalancerNodePorts clusterIP clusterIPs externalIPs externalName externalTrafficPolicy
         healthCheckNodePort internalTrafficPolicy ipFamilies ipFamilyPolicy loadBalancerClass loadBalancerIP
         loadBalancerSourceRanges ports publishNotReadyAddresses selector sessionAffinity sessionAffinityConfig
-        topologyKeys trafficDistribution
+        topologyKeys trafficDistribution type
         """
     private static let portFields: FieldNames = "appProtocol name nodePort port protocol targetPort"
 

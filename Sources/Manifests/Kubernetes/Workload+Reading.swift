@@ -24,8 +24,7 @@ extension Workload {
         else { return nil }
         var replicas = 1
         if let field = kind == .job ? spec["parallelism"] : kind == .daemonSet ? nil : spec["replicas"] {
-            guard let count = field.integer(0...10_000) else { return nil }
-            replicas = count
+            replicas = field.integer(0...10_000) ?? 1
         }
         var selector = LabelSelector(matchLabels: template.metadata.labels)
         // Before apps/v1 the selector could be left out.

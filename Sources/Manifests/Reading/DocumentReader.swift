@@ -92,7 +92,7 @@ struct DocumentReader {
             log.add(
                 Diagnostic(
                     isMistake ? .error : .warning,
-                    "kind \(kind) (\(version))\(name) is not understood and was left out",
+                    "kind \(kind) (\(version)) is not understood:\(name.isEmpty ? " it" : name) was left out",
                     remedy: isMistake ? remedy : nil, at: object.location))
         }
     }

@@ -23,7 +23,7 @@ extension ObjectMeta {
         finalizers generation managedFields ownerReferences resourceVersion selfLink uid clusterName initializers
         """
 
-    /// Reads `metadata` of an object; a missing or impossible name is said, and nil.
+    /// Reads `metadata` of an object; a missing or impossible name is said and taken as it is.
     init?(reading object: FieldReader, isClusterScoped: Bool, isTemplate: Bool = false) {
         guard let field = isTemplate ? object["metadata"] : object.required("metadata") else {
             guard isTemplate else { return nil }
@@ -40,10 +40,9 @@ extension ObjectMeta {
             return nil
         }
         while field["name"] == nil, name.hasSuffix("-") { name.removeLast() }
-        if !isTemplate, !Self.isName(name) {
+        if !isTemplate, !name.isEmpty, !Self.isName(name) {
             field["name"]?.error(
                 "\"\(name)\" is no name", remedy: "use lower-case letters, digits, '-' and '.', at most 253 of them")
-            return nil
         }
         var namespace = ""
         if let field = field["namespace"] {

@@ -260,6 +260,13 @@ struct YAMLParser {
             diagnostics.append(Diagnostic(.error, "not valid YAML: \(problem)", at: location))
             return
         }
+        // libyaml's own bound on nesting gives no place; the scanner has stopped right there.
+        if problem.hasPrefix("Maximum nesting level") {
+            diagnostics.append(
+                Diagnostic(
+                    .error, "values are nested more than \(limits.depth) deep", at: place(parser.mark)))
+            return
+        }
         let context = parser.context.map { String(cString: $0) + ": " } ?? ""
         diagnostics.append(
             Diagnostic(.error, "not valid YAML: \(context)\(problem)", at: place(parser.problem_mark)))

@@ -4,9 +4,10 @@ extension ScenarioPass {
         guard field.check("in run uid gid timeout expect") else { return nil }
         let reference = field.required("in").flatMap { self.reference($0) }
         let run = field.required("run").flatMap { $0.text }
-        guard let reference, let run else { return nil }
+        // The rest is read even when something is missing, for what is to be said of it.
         var command = Command(
-            location: field.location, in: reference, run: run, uid: field["uid"]?.userID, gid: field["gid"]?.userID)
+            location: field.location, in: reference ?? WorkloadReference(namespace: "", name: ""), run: run ?? "",
+            uid: field["uid"]?.userID, gid: field["gid"]?.userID)
         if let timeout = field["timeout"] {
             if timeout.node.scalarType == .string {
                 command.timeoutMs = timeout.milliseconds ?? command.timeoutMs
@@ -15,7 +16,7 @@ extension ScenarioPass {
             }
         }
         if let expect = field["expect"] { command.expect = Command.Expectation(reading: expect) }
-        return command
+        return reference == nil || run == nil ? nil : command
     }
 
     /// Reads one element of a step's `assert`; a map with several checks gives several assertions.

@@ -13,6 +13,8 @@ extension ScenarioPass {
         let from = field.required("from").flatMap { source($0) }
         let expectation = field.required("expect").flatMap { FlowExpectation(reading: $0) }
         guard let to = field.required("to"), let text = to.text else { return nil }
+        // The rest is read even when something is missing, for what is to be said of it.
+        let placeholder = FlowExpectation(outcome: .allowed)
         let target: FlowTarget
         do {
             target = try FlowTarget(text, in: cluster)
@@ -21,13 +23,13 @@ extension ScenarioPass {
             return nil
         }
         if target.scheme == .sctp { to.refuse("SCTP flows are not supported yet") }
-        guard let from, let expectation else { return nil }
         var flow = Flow(
-            id: id, location: field.location, from: from, to: text, scheme: target.scheme, host: target.host,
-            port: target.port, path: target.path, expect: expectation)
+            id: id, location: field.location, from: from ?? .node(""), to: text, scheme: target.scheme,
+            host: target.host,
+            port: target.port, path: target.path, expect: expectation ?? placeholder)
         readRequest(field, into: &flow)
         readClient(field, into: &flow)
-        return flow
+        return from == nil || expectation == nil ? nil : flow
     }
 
     private func readRequest(_ field: FieldReader, into flow: inout Flow) {

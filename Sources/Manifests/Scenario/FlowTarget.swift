@@ -89,7 +89,7 @@ struct FlowTarget {
         default:
             throw Problem(message: "expected dns://SERVER/NAME or dns://NAME", remedy: nil)
         }
-        guard HostName.isValid(path), !path.isEmpty else {
+        guard HostName.isValid(path) else {
             throw Problem(message: "\"\(path)\" is no name to ask for", remedy: nil)
         }
     }
@@ -144,7 +144,7 @@ struct FlowTarget {
         }
         if let address = IPAddress(name) {
             host = .address(address)
-        } else if !name.isEmpty, HostName.isValid(name), !name.contains("*") {
+        } else if HostName.isValid(name), !name.contains("*") {
             let digits = name.split(separator: ".").last?.allSatisfy(\.isNumber) ?? false
             if digits { throw Problem(message: "\"\(name)\" is not an IP address", remedy: nil) }
             host = .name(name)
