@@ -62,6 +62,42 @@ let package = Package(
                 "NetworkAddresses", "DNS", nio("NIOPosix"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
+        .target(name: "TestSupport", dependencies: ["Netlink", "CLinux"], path: "Tests/TestSupport"),
+        .testTarget(name: "ArchitectureTests"),
+        .testTarget(name: "NetworkAddressesTests", dependencies: ["NetworkAddresses"]),
+        .testTarget(name: "NetlinkTests", dependencies: ["Netlink", "CLinux", "NetworkAddresses", "TestSupport"]),
+        .testTarget(
+            name: "NftablesTests", dependencies: ["Nftables", "Netlink", "CLinux", "NetworkAddresses", "TestSupport"]),
+        .testTarget(name: "ManifestsTests", dependencies: ["Manifests", "NetworkAddresses", "TestSupport"]),
+        .testTarget(name: "ProxyModelTests", dependencies: ["ProxyModel", "NetworkAddresses"]),
+        .testTarget(
+            name: "ProxyTests",
+            dependencies: [
+                "Proxy", "ProxyModel", "NetworkAddresses", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
+                nio("NIOConcurrencyHelpers"), nio("NIOEmbedded"),
+            ]),
+        .testTarget(
+            name: "DNSTests",
+            dependencies: [
+                "DNS", "CLdns", "Proxy", "NetworkAddresses", nio("NIOCore"), nio("NIOPosix"),
+                nio("NIOConcurrencyHelpers"),
+            ]),
+        .testTarget(
+            name: "MeshTests",
+            dependencies: ["Mesh", "Manifests", "ProxyModel", "Nftables", "Netlink", "NetworkAddresses", "TestSupport"]),
+        .testTarget(name: "EvidenceTests", dependencies: ["Evidence", "Manifests", "NetworkAddresses"]),
+        .testTarget(name: "ReportsTests", dependencies: ["Reports", "Evidence", "Manifests", "NetworkAddresses"]),
+        .testTarget(
+            name: "LabTests",
+            dependencies: [
+                "Lab", "DNS", "Evidence", "Manifests", "Mesh", "Netlink", "NetworkAddresses", "Nftables", "Proxy",
+                "ProxyModel", "TestSupport", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
+                nio("NIOConcurrencyHelpers"), .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ]),
+        .executableTarget(
+            name: "egress-lab-bench",
+            dependencies: ["Lab", "Evidence", "Manifests", "Mesh", "Netlink", "NetworkAddresses", nio("NIOPosix")],
+            path: "Tests/Benchmarks"),
     ]
 )
 

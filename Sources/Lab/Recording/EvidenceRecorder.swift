@@ -1,5 +1,5 @@
 package import Evidence
-package import NIOConcurrencyHelpers
+import NIOConcurrencyHelpers
 package import NetworkAddresses
 
 /// Collects what all observers of a lab see, and tells those who wait for it.

@@ -1,4 +1,4 @@
-import Dispatch
+@preconcurrency import Dispatch
 import NIOConcurrencyHelpers
 import Netlink
 
@@ -10,7 +10,8 @@ final class PacketLogReader: Sendable {
     private let log: PacketLog
     private let deliver: @Sendable (LoggedPacket) -> Void
     private let onLoss: @Sendable (Int) -> Void
-    private let lock = NIOLock()
+    private let reportedLoss = NIOLockedValueBox(0)
+    // Dispatch sources may be used from any thread; the module does not say so yet.
     private let source: any DispatchSourceRead
 
     init(
@@ -33,15 +34,16 @@ final class PacketLogReader: Sendable {
 
     /// Records all that the kernel has logged up to now.
     func drain() {
-        lock.withLock {
+        reportedLoss.withLockedValue { reported in
             do {
-                let received = try log.receive()
-                for packet in received.packets { deliver(packet) }
-                if received.lost > 0 { onLoss(received.lost) }
+                for packet in try log.receive() { deliver(packet) }
             } catch {
                 // A log that can't be read has lost whatever came since.
                 onLoss(1)
             }
+            let lost = log.lost
+            if lost > reported { onLoss(lost - reported) }
+            reported = lost
         }
     }
 }

@@ -1,5 +1,6 @@
 import DNS
 import Evidence
+import Manifests
 import Mesh
 import NIOConcurrencyHelpers
 import NetworkAddresses

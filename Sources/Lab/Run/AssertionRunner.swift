@@ -1,5 +1,7 @@
 import Evidence
 import Manifests
+import Mesh
+import Proxy
 import ProxyModel
 
 /// Checks logs and statistics of a running lab's proxies.

@@ -1,4 +1,4 @@
-import Evidence
+package import Evidence
 import Manifests
 package import Mesh
 package import NetworkAddresses

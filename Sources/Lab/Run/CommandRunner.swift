@@ -4,6 +4,7 @@ import Foundation
 import Manifests
 import Mesh
 import Netlink
+import NetworkAddresses
 
 /// Runs a real program inside a pod: with the pod's network, resolver and user, and with trust in the lab's CA.
 struct CommandRunner: Sendable {

@@ -1,24 +1,31 @@
-import Evidence
-import Manifests
-import Mesh
+package import Evidence
+package import Manifests
+package import Mesh
 import NIOConcurrencyHelpers
 import NIOCore
 import Netlink
 import NetworkAddresses
 
 /// Sends one flow and finds out what became of it.
-struct FlowRunner: Sendable {
-    let lab: RunningLab
-    let enforcement: Scenario.Enforcement
-    let dns: DNSPlan
-    let node: NodePlan
+package struct FlowRunner: Sendable {
+    private let lab: RunningLab
+    private let enforcement: Scenario.Enforcement
+    private let dns: DNSPlan
+    private let node: NodePlan
 
     /// How long evidence may take to come in after the client has finished: it is all made in this process and kernel,
     /// so this is generous, and only flows with missing evidence wait for it.
     static let evidenceDeadline = Duration.seconds(2)
 
+    package init(lab: RunningLab, enforcement: Scenario.Enforcement, dns: DNSPlan, node: NodePlan) {
+        self.lab = lab
+        self.enforcement = enforcement
+        self.dns = dns
+        self.node = node
+    }
+
     /// Sends the flow as often as it asks, one after the other; the first that differs from the expectation counts.
-    func run(_ flow: Flow) async -> FlowResult {
+    package func run(_ flow: Flow) async -> FlowResult {
         var result = await runOnce(flow)
         for _ in 1..<max(flow.count, 1) where result.passed { result = await runOnce(flow) }
         return result
@@ -43,9 +50,10 @@ struct FlowRunner: Sendable {
         let lostBefore = lab.recorder.lostMessages
         let tracker = FlowTracker(recorder: lab.recorder)
         let loop = lab.group.next()
-        let exchange = FlowClient(
-            environment: client.environment, trust: lab.authority, loop: loop
-        ).run(try await request(flow, from: client)) { tracker.handle($0) }
+        let request = try await request(flow, from: client)
+        let exchange = lab.client.run(request, at: client.site, on: loop, hold: flow.hold != nil) {
+            tracker.handle($0)
+        }
         tracker.attach(exchange)
         let result = try await exchange.result.get()
         if let hold = flow.hold, case .seconds(let seconds) = hold { try await Task.sleep(for: .seconds(seconds)) }
@@ -99,7 +107,7 @@ struct FlowRunner: Sendable {
 
     /// Where a flow's client lives, and as whom it runs.
     struct FlowSource: Sendable {
-        var environment: ClientEnvironment
+        var site: ClientSite
         var pod: RunningPod?
         var uid: UInt32
         var gid: UInt32
@@ -114,24 +122,33 @@ struct FlowRunner: Sendable {
             let owner = pod.credentials(container: reference.container)
             let (uid, gid) = (flow.uid ?? owner.uid, flow.gid ?? owner.gid)
             return FlowSource(
-                environment: ClientEnvironment(
-                    context: pod.context(uid: uid, gid: gid), sourceAddresses: pod.plan.pod.addresses,
-                    nameservers: dns.nameservers.map { IPEndpoint($0, LabConstants.dnsPort) },
-                    searchDomains: dns.searchDomains(namespace: pod.id.namespace)), pod: pod, uid: uid, gid: gid)
+                site: ClientSite(
+                    context: pod.context(uid: uid, gid: gid), resolver: resolver(of: pod),
+                    sourceAddresses: pod.plan.pod.addresses), pod: pod, uid: uid, gid: gid)
         case .node:
             return FlowSource(
-                environment: ClientEnvironment(
+                site: ClientSite(
                     context: NamespaceContext(lab.node, uid: flow.uid ?? 0, gid: flow.gid ?? 0),
-                    sourceAddresses: node.addresses,
-                    nameservers: dns.nameservers.map { IPEndpoint($0, LabConstants.dnsPort) }, searchDomains: []),
-                pod: nil, uid: flow.uid ?? 0, gid: flow.gid ?? 0)
+                    resolver: ClientResolverConfiguration(nameservers: nameservers, searchDomains: [], ndots: 1),
+                    sourceAddresses: node.addresses), pod: nil, uid: flow.uid ?? 0, gid: flow.gid ?? 0)
         case .internet(let address):
             return FlowSource(
-                environment: ClientEnvironment(
-                    context: NamespaceContext(lab.internet, uid: 0, gid: 0), sourceAddresses: [address],
-                    nameservers: [IPEndpoint(.loopbackIPv4, LabConstants.dnsPort)], searchDomains: []), pod: nil,
-                uid: 0, gid: 0)
+                site: ClientSite(
+                    context: NamespaceContext(lab.internet),
+                    resolver: ClientResolverConfiguration(
+                        nameservers: [IPEndpoint(.loopbackIPv4, LabConstants.dnsPort)], ndots: 1),
+                    sourceAddresses: [address]), pod: nil, uid: 0, gid: 0)
         }
+    }
+
+    private var nameservers: [IPEndpoint] { dns.nameservers.map { IPEndpoint($0, LabConstants.dnsPort) } }
+
+    private func resolver(of pod: RunningPod) -> ClientResolverConfiguration {
+        let families = Set(pod.plan.pod.addresses.map(\.family))
+        return ClientResolverConfiguration(
+            nameservers: nameservers.filter { families.contains($0.address.family) },
+            searchDomains: dns.searchDomains(namespace: pod.id.namespace),
+            hosts: ["localhost": [.loopbackIPv6, .loopbackIPv4], pod.id.name: pod.plan.pod.addresses])
     }
 
     // MARK: What is sent

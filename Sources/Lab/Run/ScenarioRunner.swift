@@ -6,6 +6,7 @@ import NIOCore
 import NIOPosix
 import NetworkAddresses
 import Nftables
+import Proxy
 import ProxyModel
 
 /// Takes a lab through a scenario's steps and collects the results.

@@ -1,5 +1,5 @@
 package import Netlink
-package import Proxy
+import Proxy
 
 /// The place where a pod's sockets are made: its namespace, and the user whose process it would be.
 package struct NamespaceContext: NetworkContext {

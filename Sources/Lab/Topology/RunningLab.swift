@@ -1,11 +1,11 @@
 import DNS
 import Evidence
-import Manifests
+package import Manifests
 package import Mesh
 package import NIOCore
 import Netlink
-import NetworkAddresses
-import Nftables
+package import NetworkAddresses
+package import Nftables
 import Proxy
 import ProxyModel
 
@@ -15,13 +15,13 @@ import ProxyModel
 package actor RunningLab {
     package nonisolated let recorder: EvidenceRecorder
     package nonisolated let authority: LabCertificateAuthority
+    nonisolated let client: FlowClient
     nonisolated let group: any EventLoopGroup
     nonisolated let node: NetworkNamespace
     nonisolated let internet: NetworkNamespace
 
     private let wiring: Wiring
     private let zone: ZoneResponder
-    private let internetZone: ZoneResponder
     private var internetServer: InternetServer?
     private var packetLogs: [PacketLogReader] = []
     private var pods: [PodID: RunningPod] = [:]
@@ -34,12 +34,12 @@ package actor RunningLab {
         self.group = group
         recorder = EvidenceRecorder(clusterRanges: clusterRanges)
         authority = try LabCertificateAuthority()
+        client = try FlowClient(trusting: authority.root)
         node = try NetworkNamespace.create()
         internet = try NetworkNamespace.create()
         wiring = try Wiring(
             node: node, internet: internet, nodeAddresses: nodeAddresses, clusterRanges: clusterRanges)
         zone = ZoneResponder(records: [:])
-        internetZone = ZoneResponder(records: [:])
         dropReasons = DropReasons()
         packetLogs = try Self.observers(node: node, internet: internet, recorder: recorder, reasons: dropReasons)
         packetLogs.forEach { $0.start() }
@@ -106,8 +106,8 @@ package actor RunningLab {
             try rulesets.install(plan.node.ruleset, in: node, replacing: self.plan?.node.ruleset)
         }
         recorder.setTranslations(plan.translations)
-        try updateNames(plan.dns)
-        try updateInternet(plan.internet)
+        updateNames(plan.dns)
+        try updateInternet(plan.internet, plan.dns)
         self.plan = plan
 
         for podPlan in plan.pods {
@@ -162,29 +162,26 @@ package actor RunningLab {
             pod.set(
                 server: PodServer(
                     pod: "\(pod.id)", hasIPv6: plan.pod.addresses.contains { $0.family == .ipv6 },
-                    in: pod.context(uid: owner.uid, gid: owner.gid), on: group.next(), authority: authority,
+                    authority: authority, in: pod.context(uid: owner.uid, gid: owner.gid), on: group.next(),
                     sink: { [recorder] in recorder.record($0) }))
         }
-        try pod.server?.listen(tcp: plan.tcpPorts, udp: plan.udpPorts)
+        try pod.server?.open(tcp: plan.tcpPorts, udp: plan.udpPorts)
     }
 
-    private func updateNames(_ dns: DNSPlan) throws {
+    private func updateNames(_ dns: DNSPlan) {
         zone.update(
             DNSZone(
                 records: dns.records.merging(dns.internetRecords) { inside, _ in inside },
                 clusterDomain: dns.clusterDomain))
-        internetZone.update(DNSZone(records: dns.internetRecords))
     }
 
-    private func updateInternet(_ plan: InternetPlan) throws {
+    private func updateInternet(_ plan: InternetPlan, _ dns: DNSPlan) throws {
         guard internetServer == nil else { return }
         try rulesets.install(plan.ruleset, in: internet, replacing: nil)
-        let context = NamespaceContext(internet)
         internetServer = try InternetServer(
-            hosts: plan.hosts, tcpPort: LabConstants.internetTCPPort, udpPort: LabConstants.internetUDPPort,
-            in: context, on: group.next(), authority: authority, responder: internetZone,
-            sink: { [recorder] in recorder.record($0) },
-            onQuery: { [recorder] in recorder.recordQuery($0, at: "internet") })
+            hosts: plan.hosts, records: dns.internetRecords, authority: authority, in: NamespaceContext(internet),
+            on: group.next(), tcpPort: LabConstants.internetTCPPort, udpPort: LabConstants.internetUDPPort,
+            sink: { [recorder] in recorder.record($0) })
     }
 
     /// The rules that are in force, by file name: what the kernel was given.
@@ -207,16 +204,22 @@ struct RulesetInstaller {
     private var built: [String: RulesetBatch] = [:]
 
     mutating func install(_ ruleset: Ruleset, in namespace: NetworkNamespace, replacing old: Ruleset?) throws {
-        let key = ruleset.text
-        let batch: RulesetBatch
-        if let known = built[key] {
-            batch = known
-        } else {
-            batch = try ruleset.batch()
-            built[key] = batch
+        let batch = try batch(for: ruleset)
+        let gone = (old?.tables ?? []).filter { table in
+            !ruleset.tables.contains { $0.family == table.family && $0.name == table.name }
         }
         try namespace.enter {
-            try NftablesConnection().install(batch)
+            let connection = try NftablesConnection()
+            try connection.install(batch)
+            if !gone.isEmpty { try connection.remove(Ruleset(tables: gone)) }
         }
+    }
+
+    private mutating func batch(for ruleset: Ruleset) throws -> RulesetBatch {
+        let text = ruleset.text
+        if let known = built[text] { return known }
+        let batch = try ruleset.batch()
+        built[text] = batch
+        return batch
     }
 }

@@ -1,11 +1,12 @@
 import DNS
 import Evidence
-import Mesh
+import Manifests
+package import Mesh
 import NIOConcurrencyHelpers
 import NIOCore
-import Netlink
+package import Netlink
 import NetworkAddresses
-import Proxy
+package import Proxy
 import ProxyModel
 
 /// A pod of a running lab: its namespace and what runs in it.

@@ -1,0 +1,121 @@
+import Foundation
+import Netlink
+
+/// Measures what the project promises, beside its rivals, in one run. Needs root and a release build.
+///
+/// Each measurement runs in a child of its own, in empty namespaces: nothing reaches the host's network, and nothing
+/// remains.
+@main
+enum Benchmarks {
+    static let all: [any Benchmark] = [
+        SetUpBenchmark(pods: 100), SetUpBenchmark(pods: 1000), RivalSetUpBenchmark(pods: 100),
+        RivalSetUpBenchmark(pods: 1000), BlockedFlowBenchmark(), RivalBlockedFlowBenchmark(),
+        FlowRateBenchmark(pods: 100), WholeRunBenchmark(), SidecarMemoryBenchmark(sidecars: 100),
+    ]
+
+    static func main() async throws {
+        if CommandLine.arguments.count == 3, CommandLine.arguments[1] == "--child" {
+            guard let benchmark = all.first(where: { $0.name == CommandLine.arguments[2] }) else { exit(2) }
+            let value = try await benchmark.measure()
+            print(value)
+            exit(0)
+        }
+        guard geteuid() == 0 else {
+            FileHandle.standardError.write(Data("the benchmarks make network namespaces: run them as root\n".utf8))
+            exit(3)
+        }
+        let wanted = CommandLine.arguments.dropFirst()
+        print(row("work", "measured", "floor in C", "rival", "reach", "verdict"))
+        for benchmark in all where wanted.isEmpty || wanted.contains(where: { benchmark.name.contains($0) }) {
+            var values: [Double] = []
+            for _ in 0..<benchmark.repetitions { values.append(try child(benchmark)) }
+            values.sort()
+            let median = values[values.count / 2]
+            print(
+                row(
+                    benchmark.name,
+                    benchmark.text(median)
+                        + " (\(benchmark.text(values[0]))..\(benchmark.text(values[values.count - 1])))",
+                    benchmark.floor, benchmark.rival, benchmark.reach.map { benchmark.limitText($0) } ?? "-",
+                    benchmark.verdict(median)))
+        }
+    }
+
+    /// Runs one measurement in a process of its own: the first run's caches must not serve the second.
+    private static func child(_ benchmark: any Benchmark) throws -> Double {
+        var specification = ChildSpecification("/proc/self/exe", ["--child", benchmark.name])
+        specification.environment = ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" }
+        specification.isolation = [.processes, .network, .mounts]
+        specification.mountsProc = true
+        specification.workingDirectory = FileManager.default.currentDirectoryPath
+        let output = try ChildProcess.run(specification, timeout: .seconds(300))
+        guard output.status.isSuccess, let line = output.standardOutput.split(separator: "\n").last,
+            let value = Double(line)
+        else {
+            throw BenchmarkError("\(benchmark.name) failed: \(output.standardOutput)\(output.standardError)")
+        }
+        return value
+    }
+
+    private static func row(_ columns: String...) -> String {
+        let widths = [44, 34, 12, 20, 12, 10]
+        return zip(columns, widths).map { $0.padding(toLength: max($1, $0.count), withPad: " ", startingAt: 0) }
+            .joined(separator: "  ")
+    }
+}
+
+/// One figure.
+protocol Benchmark: Sendable {
+    var name: String { get }
+    var repetitions: Int { get }
+    /// Published figures, measured on this kind of machine.
+    var floor: String { get }
+    var rival: String { get }
+    /// What the project wants to reach; nil for rivals.
+    var reach: Limit? { get }
+    var unit: Unit { get }
+    func measure() async throws -> Double
+}
+
+enum Unit { case seconds, milliseconds, perSecond, mebibytes }
+
+enum Limit {
+    case atMost(Double)
+    case atLeast(Double)
+}
+
+extension Benchmark {
+    var repetitions: Int { 5 }
+    var floor: String { "-" }
+    var rival: String { "-" }
+    var reach: Limit? { nil }
+
+    func text(_ value: Double) -> String {
+        switch unit {
+        case .seconds: String(format: "%.3f s", value)
+        case .milliseconds: String(format: "%.2f ms", value)
+        case .perSecond: String(format: "%.0f/s", value)
+        case .mebibytes: String(format: "%.0f MiB", value)
+        }
+    }
+
+    func limitText(_ limit: Limit) -> String {
+        switch limit {
+        case .atMost(let value): "<= \(text(value))"
+        case .atLeast(let value): ">= \(text(value))"
+        }
+    }
+
+    func verdict(_ median: Double) -> String {
+        switch reach {
+        case .atMost(let value): median <= value ? "reached" : String(format: "%.1f x", median / value)
+        case .atLeast(let value): median >= value ? "reached" : String(format: "%.1f x", value / median)
+        case nil: ""
+        }
+    }
+}
+
+struct BenchmarkError: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+}
