@@ -53,9 +53,11 @@ extension IPEndpoint {
 
 /// Sockets made by hand, so that their namespace, owner and addresses are settled before any packet can leave.
 package enum BoundSocket {
-    /// A listening TCP socket; `[::]` takes IPv4 too. The caller owns the descriptor.
-    package static func listener(at endpoint: IPEndpoint, in context: any NetworkContext) throws -> CInt {
-        let descriptor = try bound(SOCK_STREAM, 0, at: endpoint, dualStack: true, in: context)
+    /// A listening TCP socket; `[::]` takes IPv4 too if it is `dualStack`. The caller owns the descriptor.
+    package static func listener(
+        at endpoint: IPEndpoint, dualStack: Bool = true, in context: any NetworkContext
+    ) throws -> CInt {
+        let descriptor = try bound(SOCK_STREAM, 0, at: endpoint, dualStack: dualStack, in: context)
         guard listen(descriptor, 4096) == 0 else { throw failure("listen at", endpoint, closing: descriptor) }
         return descriptor
     }

@@ -13,6 +13,7 @@ package final class DNSServer: Sendable {
 
     private let datagrams: [DatagramService]
     private let listeners: [any Channel]
+    private let loop: any EventLoop
     /// Where the server is bound; each in UDP and TCP.
     package let endpoints: [IPEndpoint]
 
@@ -50,7 +51,7 @@ package final class DNSServer: Sendable {
             listeners.forEach { $0.close(promise: nil) }
             throw error
         }
-        (self.datagrams, self.listeners) = (datagrams, listeners)
+        (self.datagrams, self.listeners, self.loop) = (datagrams, listeners, loop)
         endpoints = datagrams.map(\.endpoint)
     }
 
@@ -64,7 +65,7 @@ package final class DNSServer: Sendable {
             let service = try DatagramService(at: endpoint, in: context, on: loop, reply: reply)
             triesLeft -= 1
             do {
-                return (service, try BoundSocket.listener(at: service.endpoint, in: context))
+                return (service, try BoundSocket.listener(at: service.endpoint, dualStack: false, in: context))
             } catch {
                 service.close()
                 if triesLeft == 0 { throw error }
@@ -72,10 +73,11 @@ package final class DNSServer: Sendable {
         }
     }
 
-    /// Closes the sockets; connections end with their clients.
-    package func close() {
-        datagrams.forEach { $0.close() }
-        listeners.forEach { $0.close(promise: nil) }
+    /// Closes the sockets; connections end with their clients. The future succeeds when the ports are free.
+    @discardableResult
+    package func close() -> EventLoopFuture<Void> {
+        let closing = datagrams.map { $0.close() } + listeners.map { $0.close() }
+        return EventLoopFuture.andAllComplete(closing, on: loop)
     }
 }
 

@@ -100,6 +100,23 @@ struct DNSClientTests {
         await #expect(throws: DNSFailure.timeout) { _ = try await lookup.result.get() }
     }
 
+    @Test("One server takes the same port of every IPv4 and every IPv6 address")
+    func bothWildcards() async throws {
+        let probe = try server([:])
+        let port = try #require(probe.endpoints.first?.port)
+        try await probe.close().get()
+        let server = try DNSServer(
+            addresses: [.anyIPv4, .anyIPv6], port: port, in: context, on: loop,
+            responder: ZoneResponder(records: ["a.test": [IPAddress(192, 0, 2, 1)]]))
+        defer { server.close() }
+        for address in [IPAddress.loopbackIPv4, .loopbackIPv6] {
+            let configuration = DNSClientConfiguration(nameservers: [IPEndpoint(address, port)])
+            let result = try await DNSClient(in: context, configuration: configuration)
+                .lookup("a.test", families: [.ipv4], on: loop).result.get()
+            #expect(result.addresses.count == 1)
+        }
+    }
+
     @Test("A server on every address answers from the one that was asked")
     func wildcardServer() async throws {
         let server = try server(["a.test": [IPAddress(192, 0, 2, 1)]], at: .anyIPv4)
