@@ -127,7 +127,25 @@ struct OutboundPart {
         let clusterPass = ClusterPass(context: context)
         clusters = clusterPass.builtIn() + clusterPass.outbound()
         externalTables = Self.externalTables(context, routes)
+        Self.warnOfSharedHosts(context)
         diagnostics = context.diagnostics.all
+    }
+
+    private static func warnOfSharedHosts(_ context: SidecarContext) {
+        var owners: [String: ScopedVirtualService] = [:]
+        for service in context.scope.virtualServices where !service.rule.http.isEmpty {
+            for (host, written) in zip(service.hosts, service.rule.hosts) {
+                guard let owner = owners[host] else {
+                    owners[host] = service
+                    continue
+                }
+                guard owner.rule.id != service.rule.id else { continue }
+                context.diagnostics.warn(
+                    "\(service.rule.id): host \(host) already has routes from the older \(owner.rule.id), so these "
+                        + "are not used by sidecars",
+                    remedy: "put the rules into one VirtualService", at: written.location)
+            }
+        }
     }
 
     /// With `metadataExchangeHeaders.mode: IN_MESH`. The headers are a property of the whole table here, so a table

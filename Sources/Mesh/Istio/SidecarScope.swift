@@ -17,7 +17,7 @@ struct SidecarScope {
         }.filter {
             ExportTo($0.exportTo, namespace: $0.metadata.namespace).includes(namespace)
         }.map(ScopedVirtualService.init).filter { service in
-            guard let egress = sidecar?.egress else { return true }
+            guard let egress = sidecar?.egress, !egress.isEmpty else { return true }
             return egress.contains { listener in
                 let hosts = EgressHosts(listener.hosts, namespace: namespace)
                 return service.hosts.contains { hosts.intersects($0, namespace: service.rule.metadata.namespace) }
@@ -52,7 +52,7 @@ struct SidecarScope {
     private static func selected(
         _ visible: [RegistryService], by sidecar: Sidecar?, namespace: String
     ) -> [RegistryService] {
-        guard let egress = sidecar?.egress else { return visible }
+        guard let egress = sidecar?.egress, !egress.isEmpty else { return visible }
         let claimed = Set(egress.compactMap(\.port))
         let listeners = egress.map { ($0, EgressHosts($0.hosts, namespace: namespace)) }
         return visible.compactMap { service in

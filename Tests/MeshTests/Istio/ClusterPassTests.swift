@@ -1,0 +1,79 @@
+import Manifests
+import NetworkAddresses
+import ProxyModel
+import Testing
+
+@Suite("Clusters")
+struct ClusterPassTests {
+    private func cluster(_ entry: String, _ name: String = "outbound|80||a.test") -> ProxyModel.Cluster? {
+        IstioFixture(entry).configuration.cluster(name)
+    }
+
+    @Test("NONE goes where the client dialled, to the target port if there is one")
+    func passthrough() throws {
+        let entry = Manifest.entry("a", "a.test", 80, "HTTP", resolution: "NONE")
+            .replacing("protocol: HTTP", with: "protocol: HTTP, targetPort: 8080")
+        let found = try #require(cluster(entry))
+        #expect(found.discovery == .originalDestination && found.upstreamPort == 8080 && found.endpoints.isEmpty)
+    }
+
+    @Test("DNS resolves the host itself, or the endpoints, by their named ports")
+    func dns() throws {
+        let bare = try #require(cluster(Manifest.entry("a", "a.test", 80, "HTTP")))
+        #expect(bare.discovery == .strictDNS && bare.endpoints == [Endpoint(host: "a.test", port: 80)])
+        let listed = try #require(
+            cluster(
+                Manifest.entry(
+                    "a", "a.test", 80, "HTTP", extra: "endpoints: [{address: b.test, ports: {p80: 8081}}]")))
+        #expect(listed.endpoints == [Endpoint(host: "b.test", port: 8081)])
+        let one = try #require(cluster(Manifest.entry("a", "a.test", 80, "HTTP", resolution: "DNS_ROUND_ROBIN")))
+        #expect(one.discovery == .logicalDNS)
+    }
+
+    @Test("STATIC takes the listed addresses of the proxy's families, and none where none are listed")
+    func fixed() throws {
+        let listed = try #require(
+            cluster(
+                Manifest.entry(
+                    "a", "a.test", 80, "HTTP", resolution: "STATIC",
+                    extra: "endpoints: [{address: 203.0.113.1}, {address: \"2001:db8::1\"}]")))
+        #expect(listed.discovery == .endpointDiscovery && listed.endpoints.map(\.host) == ["203.0.113.1"])
+    }
+
+    @Test("Subsets pick endpoints by their pods' labels")
+    func subsets() throws {
+        let rule = """
+            apiVersion: networking.istio.io/v1
+            kind: DestinationRule
+            metadata: {name: r}
+            spec:
+              host: web
+              trafficPolicy: {connectionPool: {tcp: {connectTimeout: 2s}}}
+              subsets: [{name: all, labels: {app: web}}, {name: none, labels: {app: x}}]
+            """
+        let configuration = IstioFixture(Manifest.service("web", 80, "http") + rule).configuration
+        func endpoints(_ subset: String) -> [String]? {
+            configuration.cluster("outbound|80|\(subset)|web.default.svc.cluster.local")?.endpoints.map(\.host)
+        }
+        #expect(endpoints("") == ["10.244.0.20"] && endpoints("all") == ["10.244.0.20"] && endpoints("none") == [])
+        #expect(configuration.cluster("outbound|80||web.default.svc.cluster.local")?.connectTimeoutMs == 2000)
+        #expect(configuration.cluster("PassthroughCluster")?.connectTimeoutMs == 10_000)
+    }
+
+    @Test("Inbound: the ports that Services select, HTTP or not, from 127.0.0.6")
+    func inbound() throws {
+        let services =
+            Manifest.service("sleep", 80, "http").replacing("port: 80", with: "port: 80, targetPort: 8000")
+            + Manifest.service("sleep", 9000, "tcp").replacing("name: sleep,", with: "name: two,")
+        let configuration = IstioFixture(services).configuration
+        let listener = try #require(configuration.listener("virtualInbound"))
+        #expect(listener.filterChains.map(\.match.destinationPort) == [15006, 8000, 9000])
+        let manager = try #require(listener.filterChains[1].manager)
+        #expect(manager.statPrefix == "inbound_0.0.0.0_8000" && manager.serverName == "istio-envoy")
+        #expect(configuration.table("inbound|8000||")?.virtualHosts.first?.routes.first?.name == "default")
+        #expect(listener.filterChains[2].tcpClusters == ["inbound|9000||"])
+        #expect(listener.defaultFilterChain?.tcpClusters == ["InboundPassthroughCluster"])
+        let cluster = try #require(configuration.cluster("inbound|8000||"))
+        #expect(cluster.discovery == .originalDestination && cluster.sourceAddresses == [IPAddress(127, 0, 0, 6)])
+    }
+}
