@@ -93,7 +93,9 @@ package struct IPAddress: Hashable, Sendable {
         // An IPv4 tail may stand at the very end only.
         guard let head = groups(of: halves.0, allowingIPv4: halves.1 == nil) else { return nil }
         guard let rest = halves.1 else { return head.count == 8 ? join(head) : nil }
-        guard !rest.contains("::"), let tail = groups(of: rest, allowingIPv4: true), head.count + tail.count <= 7 else { return nil }
+        guard !rest.contains("::"), let tail = groups(of: rest, allowingIPv4: true), head.count + tail.count <= 7 else {
+            return nil
+        }
         return join(head + Array(repeating: 0, count: 8 - head.count - tail.count) + tail)
     }
 

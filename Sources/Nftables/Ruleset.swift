@@ -6,8 +6,11 @@ package struct Ruleset: Sendable, Hashable {
     /// A ruleset of `tables`.
     package init(tables: [Table] = []) { self.tables = tables }
 
-    /// Exactly what `nft -s list ruleset` (1.0.6) prints, with counters as `counter packets 0 bytes 0`.
+    /// Exactly what `nft list ruleset` (1.0.6) prints before any packet was counted.
     package var text: String { tables.map(\.text).joined() }
+
+    /// Exactly what `nft -s list ruleset` prints, at any time.
+    package var statelessText: String { text.replacing(Counter().text, with: "counter") }
 }
 
 extension Ruleset: CustomStringConvertible {

@@ -93,12 +93,12 @@ struct SetEncoding {
                 result.append(Element(key: low.map { _ in 0 }, isIntervalEnd: true))
             }
             result.append(Element(key: low, verdict: element.verdict))
-            // A range up to the highest value has no end.
-            guard let next = Self.successor(of: high) else { continue }
-            guard index + 1 == bounds.count || !bounds[index + 1].low.lexicographicallyPrecedes(next) else {
+            guard index + 1 == bounds.count || high.lexicographicallyPrecedes(bounds[index + 1].low) else {
                 throw KernelError(
                     .invalidRequest, "build", "set \(description.name)", reason: "ranges with verdicts overlap")
             }
+            // A range up to the highest value has no end.
+            guard let next = Self.successor(of: high) else { continue }
             result.append(Element(key: next, isIntervalEnd: true))
         }
         return result

@@ -86,18 +86,20 @@ struct RulesetKernelTests {
         }
     }
 
-    @Test("counters count and the dropped packets are those of the rule")
-    func mapOfUsersIsEnforced() throws {
+    @Test("a rule for an owner meets just that owner's packets")
+    func ownerRuleIsEnforced() throws {
         let rules = [
             Rule(Match(.metaL4proto, .proto(.tcp)), Match(.metaSkuid, .number(1337)), Counter(), Reject.tcpReset)
         ]
         try withScratchNamespace { namespace in
-            try namespace.enter { try NftablesConnection().install(RulesetCase("", rules: rules).ruleset) }
+            let ruleset = RulesetCase("", rules: rules).ruleset
+            try namespace.enter { try NftablesConnection().install(ruleset) }
             let refused = try namespace.enter(as: 1337, gid: 1337) { try Loopback.connectError(port: 9) }
             _ = try namespace.enter { try Loopback.connectError(port: 9) }
             #expect(refused != 0)
             let listing = try NftReference.listWithCounters(in: namespace)
             #expect(listing.contains("meta skuid 1337 counter packets 1 "), "\(listing)")
+            #expect(try NftReference.list(in: namespace) == ruleset.statelessText)
         }
     }
 }
