@@ -86,7 +86,15 @@ let package = Package(
             name: "MeshTests",
             dependencies: ["Mesh", "Manifests", "ProxyModel", "Nftables", "Netlink", "NetworkAddresses", "TestSupport"]),
         .testTarget(name: "EvidenceTests", dependencies: ["Evidence", "Manifests", "NetworkAddresses"]),
-        .testTarget(name: "ReportsTests", dependencies: ["Reports", "Evidence", "Manifests", "NetworkAddresses"]),
+        .testTarget(
+            name: "ReportsTests", dependencies: ["Reports", "Evidence", "Manifests", "TestSupport"],
+            exclude: ["Goldens"]),
+        .testTarget(
+            name: "CommandTests",
+            dependencies: [
+                "egress-lab", "Evidence", "Lab", "Mesh", "Manifests", "TestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
         .testTarget(
             name: "LabTests",
             dependencies: [
@@ -101,6 +109,10 @@ let package = Package(
     ]
 )
 
+/// `make check` and `make test` take our own warnings for errors; dependencies and users' builds are left alone.
+let strict: [SwiftSetting] =
+    Context.environment["EGRESS_LAB_STRICT"] == nil ? [] : [.unsafeFlags(["-warnings-as-errors"])]
+
 for target in package.targets where [.regular, .executable, .test].contains(target.type) && target.name != "CLinux" {
-    target.swiftSettings = (target.swiftSettings ?? []) + settings
+    target.swiftSettings = (target.swiftSettings ?? []) + settings + strict
 }

@@ -1,0 +1,125 @@
+import ArgumentParser
+import Foundation
+import Manifests
+import Mesh
+import Nftables
+import ProxyModel
+
+/// `render PATH`: what would be installed, without installing it.
+struct RenderCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "render",
+        abstract: "Prints what a scenario or manifests would install: rules and proxy configurations.")
+
+    /// What of the plan is printed.
+    enum Part: String, ExpressibleByArgument, CaseIterable {
+        /// Each pod's rules.
+        case capture
+        /// The node's rules.
+        case policy
+        /// Each sidecar's configuration.
+        case proxy
+        case envoy
+
+        /// Offered are those that this version can print.
+        static var allValueStrings: [String] { ["capture", "policy", "proxy"] }
+    }
+
+    @Argument(help: "A scenario, a manifest, or a directory of manifests.", completion: .file())
+    var path: String
+
+    @Option(help: ArgumentHelp("Only this pod, or the pods of this workload.", valueName: "ns/pod"))
+    var pod: String?
+
+    @Option(help: "capture (the pods' rules), policy (the node's), or proxy; without it, both rulesets.")
+    var what: Part?
+
+    @Option(help: ArgumentHelp("After this step, by number or name; 0 is before the first.", valueName: "step"))
+    var step: String?
+
+    func run() throws {
+        if what == .envoy { throw Failure.later("--what envoy") }
+        let scenario = try readScenario()
+        let plans = DryPlan(scenario)
+        Console.diagnose(plans.diagnostics)
+        guard plans.diagnostics.allSatisfy({ $0.severity < .unsupported }) else { throw ExitStatus.wrongInput }
+        let plan = try moment(of: plans).plan
+        let pods = try wanted(plan)
+        switch what {
+        case .proxy: Console.report(try configurations(pods))
+        case .capture: Console.report(capture(pods))
+        case .policy: Console.report(plan.node.ruleset.text)
+        case .envoy, nil: Console.report(capture(pods) + (pod == nil ? policy(plan) : ""))
+        }
+    }
+
+    // MARK: Input
+
+    private func readScenario() throws -> Scenario {
+        let inputs = Input.resolve([path])
+        let read = ReadInputs(inputs)
+        try read.requireUsable()
+        guard inputs.count == 1 else {
+            throw Failure.input("\(path) holds \(inputs.count) scenarios; name one of them")
+        }
+        // Manifests without a scenario are a scenario without steps.
+        return read.scenarios.first
+            ?? Scenario(
+                name: path, file: path, location: SourceLocation(file: path), manifests: read.resources)
+    }
+
+    private func moment(of plans: DryPlan) throws -> DryPlan.Moment {
+        let known = plans.moments.dropFirst().enumerated().map { "\($0.offset + 1) (\($0.element.step?.name ?? ""))" }
+        let found: DryPlan.Moment? =
+            if let step, let number = Int(step) {
+                plans.moments.indices.contains(number) ? plans.moments[number] : nil
+            } else if let step {
+                plans.moments.first { $0.step?.name == step }
+            } else {
+                plans.moments.last
+            }
+        guard let found else {
+            throw Failure.input(
+                "no step '\(step ?? "")' in \(path); there are 0 (the manifests), \(known.joined(separator: ", "))")
+        }
+        return found
+    }
+
+    private func wanted(_ plan: LabPlan) throws -> [PodPlan] {
+        guard let pod else { return plan.pods }
+        let pods = plan.pods.filter {
+            $0.pod.id.description == pod || "\($0.pod.id.namespace)/\($0.pod.workload)" == pod
+        }
+        guard !pods.isEmpty else {
+            let known = plan.pods.map(\.pod.id.description).sorted().joined(separator: ", ")
+            throw Failure.input("no pod or workload \(pod) in \(path); there are \(known)")
+        }
+        return pods
+    }
+
+    // MARK: Output
+
+    /// Comments keep the whole loadable by `nft -f`.
+    private func capture(_ pods: [PodPlan]) -> String {
+        pods.map { pod in
+            let head = "# pod \(pod.pod.id)"
+            return pod.ruleset.tables.isEmpty ? head + ": no rules\n" : head + "\n" + pod.ruleset.text
+        }.joined(separator: "\n")
+    }
+
+    private func policy(_ plan: LabPlan) -> String { "\n# node \(plan.node.name)\n" + plan.node.ruleset.text }
+
+    /// One configuration as `proxy --config` reads it; several by the names of their pods.
+    private func configurations(_ pods: [PodPlan]) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        let all = pods.compactMap { pod in pod.proxy.map { (pod.pod.id.description, $0) } }
+        guard let first = all.first else {
+            throw Failure.input("no sidecar in \(pod.map { "pod \($0)" } ?? path): there is no proxy to render")
+        }
+        let data =
+            try all.count == 1
+            ? encoder.encode(first.1) : encoder.encode(Dictionary(all, uniquingKeysWith: { first, _ in first }))
+        return String(decoding: data, as: UTF8.self) + "\n"
+    }
+}

@@ -1,0 +1,83 @@
+import ArgumentParser
+import Evidence
+import Glibc
+import Lab
+import Manifests
+import Reports
+
+/// `run PATH…`: builds the labs of scenarios, sends their flows, and reports what became of them.
+struct RunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Runs scenarios and reports which flows were allowed, denied or escaped.")
+
+    @Argument(help: "Scenario files, directories with a scenario.yaml, or trees of them.", completion: .file())
+    var paths: [String]
+
+    @OptionGroup(title: "Selection")
+    var selection: Selection
+
+    @OptionGroup(title: "Reports")
+    var reports: ReportArguments
+
+    @Option(help: ArgumentHelp("What runs as sidecars: bundled.", valueName: "data-plane"))
+    var dataPlane: String?
+
+    @Option(help: "How many labs are run at a time.")
+    var jobs: Int?
+
+    @Flag(help: "Start nothing more after the first scenario that did not pass.")
+    var failFast = false
+
+    func validate() throws {
+        if let jobs, jobs < 1 { throw ValidationError("--jobs takes a number from 1") }
+        if let dataPlane, !["bundled", "envoy"].contains(dataPlane) {
+            throw ValidationError("--data-plane takes bundled or envoy, not '\(dataPlane)'")
+        }
+    }
+
+    func run() async throws {
+        // First what can be wrong with the input, then what can be wrong with the machine; only then is anything made.
+        if dataPlane == "envoy" { throw Failure.later("--data-plane envoy") }
+        let format = try reports.check()
+        let scenarios = try readScenarios()
+        if let obstacle = Preflight().obstacle() {
+            throw Failure(status: .cannotRun, message: obstacle)
+        }
+        try reports.prepare()
+        let outcome = await runSuite(scenarios)
+        try reports.write(outcome, format: format)
+        throw ExitStatus(rawValue: outcome.result.exitCode) ?? .labFailed
+    }
+
+    private func readScenarios() throws -> [Scenario] {
+        let found = ScenarioLocator.find(paths: paths)
+        var read = ReadInputs(found.value.map { .scenario(file: $0) })
+        read.diagnostics = found.diagnostics + read.diagnostics
+        try read.requireUsable()
+        let scenarios = selection.selected(of: read.scenarios)
+        // A part of few scenarios may be empty; a name that nothing has is a mistake.
+        if scenarios.isEmpty, selection.shard == nil {
+            throw Failure.input("no scenario of \(read.scenarios.count) matches --filter and --tag")
+        }
+        return scenarios
+    }
+
+    private func runSuite(_ scenarios: [Scenario]) async -> SuiteOutcome {
+        let progress = ProgressLine(total: scenarios.count)
+        // Workers end with this process, and their labs with them.
+        let watch = SignalWatch([SIGINT, SIGTERM]) { signal in
+            progress.clear()
+            _exit((signal == SIGINT ? ExitStatus.interrupted : .terminated).rawValue)
+        }
+        let suite = Suite(
+            jobs: scenarios.map { SuiteJob(scenarioFile: $0.file, name: $0.name) },
+            parallelism: jobs ?? Self.defaultJobs, failFast: failFast)
+        let outcome = await suite.run { progress.tell($0) }
+        progress.clear()
+        withExtendedLifetime(watch) {}
+        return outcome
+    }
+
+    /// A lab is busy on one core; two at least, because it also waits.
+    private static var defaultJobs: Int { max(2, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+}

@@ -1,0 +1,38 @@
+import Manifests
+
+/// Scenarios and manifests of the command line, read, with everything that is to be said about them.
+struct ReadInputs {
+    var scenarios: [Scenario] = []
+    /// What the plain manifests hold, in order.
+    var resources: [any Resource] = []
+    var diagnostics: [Diagnostic] = []
+
+    init(_ inputs: [Input]) {
+        for input in inputs {
+            switch input {
+            case .scenario(let file):
+                let read = ScenarioReader.read(path: file)
+                diagnostics += read.diagnostics
+                guard let scenario = read.value else { continue }
+                scenarios.append(scenario)
+                // What can't be read can't be planned, and would only be told twice.
+                if read.isUsable { diagnostics += DryPlan(scenario).diagnostics }
+            case .manifests(let path):
+                let read = ManifestReader.read(paths: [path])
+                diagnostics += read.diagnostics
+                resources += read.value
+            }
+        }
+        // Scenarios may share manifests; what is wrong in one is told once.
+        var seen: Set<Diagnostic> = []
+        diagnostics = diagnostics.filter { seen.insert($0).inserted }
+    }
+
+    var isUsable: Bool { diagnostics.allSatisfy { $0.severity < .unsupported } }
+
+    /// Tells everything on standard error; ends the command if anything forbids to go on.
+    func requireUsable() throws {
+        Console.diagnose(diagnostics)
+        guard isUsable else { throw ExitStatus.wrongInput }
+    }
+}

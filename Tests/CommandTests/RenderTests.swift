@@ -1,0 +1,42 @@
+import Foundation
+import Testing
+
+@Suite struct RenderTests {
+    private let files = ["scenario.yaml": Sample.scenario(), "pod.yaml": Sample.pod]
+
+    @Test("Capture rules are printed for each pod, the node's as policy")
+    func rules() throws {
+        try withDirectory(files) { directory in
+            let all = try BuiltProgram.run("render", directory)
+            #expect(all.status == 0, "\(all.diagnostics)")
+            #expect(all.output.contains("# pod default/sleep\ntable "))
+            let policy = try BuiltProgram.run("render", directory, "--what", "policy").output
+            #expect(all.output.hasSuffix(policy))
+            let capture = try BuiltProgram.run("render", directory, "--what", "capture", "--pod", "default/sleep")
+                .output
+            #expect(capture.contains("15001"))
+        }
+    }
+
+    @Test("What `render --what proxy` prints for a pod is one JSON object")
+    func proxy() throws {
+        try withDirectory(files) { directory in
+            let run = try BuiltProgram.run("render", directory, "--what", "proxy", "--pod", "default/sleep")
+            #expect(run.status == 0, "\(run.diagnostics)")
+            let object = try JSONSerialization.jsonObject(with: Data(run.output.utf8)) as? [String: Any]
+            #expect(object?["listeners"] != nil)
+        }
+    }
+
+    @Test("An unknown pod or step exits 2 and names those that exist")
+    func unknown() throws {
+        try withDirectory(files) { directory in
+            let pod = try BuiltProgram.run("render", directory, "--pod", "default/nobody")
+            #expect(pod.status == 2)
+            #expect(pod.diagnostics.contains("default/sleep"))
+            let step = try BuiltProgram.run("render", directory, "--step", "7")
+            #expect(step.status == 2)
+            #expect(step.diagnostics.contains("1 (only)"))
+        }
+    }
+}
