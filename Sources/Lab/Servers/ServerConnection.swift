@@ -45,8 +45,11 @@ final class ServerConnectionHandler: ChannelInboundHandler {
     typealias OutboundOut = ByteBuffer
 
     /// A client that says nothing for so long gets a line, as from a server that speaks first.
-    static let patience = TimeAmount.milliseconds(500)
+    static let patience = TimeAmount.seconds(1)
     static let greeting = "egress-lab\n"
+
+    /// Ports on which the client always speaks first: a line of ours would break an answer to a slow one.
+    private static let clientFirstPorts: Set<UInt16> = [80, 443, 8080, 8443, 15443]
 
     private enum State {
         case inspecting
@@ -61,6 +64,7 @@ final class ServerConnectionHandler: ChannelInboundHandler {
     private var gathered = ByteBuffer()
     private var hello = ClientHelloParser()
     private var http = HTTPInspector()
+    private var hasBegun = false
     private var greeting: Scheduled<Void>?
 
     /// The handler that accepts: `makeConnection` is called once, when the channel is active.
@@ -86,12 +90,16 @@ final class ServerConnectionHandler: ChannelInboundHandler {
     }
 
     private func begin(_ context: ChannelHandlerContext) {
-        guard greeting == nil else { return }
+        guard !hasBegun else { return }
+        hasBegun = true
         if connection == nil {
             connection = makeConnection(context.channel)
             connection?.tell(.accepted)
         }
-        guard connection != nil else { return context.close(promise: nil) }
+        guard let connection else { return context.close(promise: nil) }
+        guard !isInsideTLS, connection.port.kind == nil || connection.port.kind == .tcp,
+            !Self.clientFirstPorts.contains(connection.tuple.destination.port)
+        else { return }
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         greeting = context.eventLoop.scheduleTask(in: Self.patience) {
             let (handler, context) = bound.value

@@ -49,7 +49,8 @@ final class ClientHTTPHandler: ChannelInboundHandler {
         for header in request.headers { headers.add(name: header.name, value: header.value) }
         let version: HTTPVersion = request.httpVersion == "1.0" ? .http1_0 : .http1_1
         let head = HTTPRequestHead(
-            version: version, method: HTTPMethod(rawValue: request.method), uri: request.path, headers: headers)
+            version: version, method: HTTPMethod(rawValue: request.method),
+            uri: request.path.isEmpty ? "/" : request.path, headers: headers)
         context.write(wrapOutboundOut(.head(head)), promise: nil)
         if let body, body.readableBytes > 0 { context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil) }
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)

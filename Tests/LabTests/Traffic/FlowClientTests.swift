@@ -231,6 +231,34 @@ struct FlowClientTests {
         }
     }
 
+    @Test("A request whose sender has closed its side, in HTTP/1.0, 1.1 or a line of text, is still answered")
+    func halfClosed() async throws {
+        let bench = try Bench()
+        defer { bench.internet.close() }
+        let address = try SocketAddress(at: IPEndpoint(local, bench.internet.tcpPort))
+        for (request, answer) in [
+            ("GET /html HTTP/1.0\r\n\r\n", "HTTP/1.0 200 OK"),
+            ("GET /html HTTP/1.1\r\nHost: a.test\r\n\r\n", "HTTP/1.1 200 OK"), ("hello\n", "hello\n"),
+        ] {
+            let descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+            defer { close(descriptor) }
+            var limit = timeval(tv_sec: 5, tv_usec: 0)
+            setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+            #expect(address.withSockAddr { connect(descriptor, $0, socklen_t($1)) } == 0)
+            #expect(send(descriptor, request, request.utf8.count, 0) == request.utf8.count)
+            shutdown(descriptor, CInt(SHUT_WR))
+            var received: [UInt8] = []
+            var buffer = [UInt8](repeating: 0, count: 4096)
+            var count = recv(descriptor, &buffer, buffer.count, 0)
+            while count > 0 {
+                received += buffer.prefix(count)
+                count = recv(descriptor, &buffer, buffer.count, 0)
+            }
+            #expect(count == 0, "the server closes after its answer")
+            #expect(String(decoding: received, as: UTF8.self).hasPrefix(answer))
+        }
+    }
+
     @Test("A held connection stays open until it is closed; a delayed answer can be cancelled")
     func holdAndCancel() async throws {
         let bench = try Bench()
