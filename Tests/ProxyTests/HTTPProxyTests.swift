@@ -437,6 +437,66 @@ import Testing
         }
     }
 
+    @Test("where HTTP/1.0 is accepted: chunked answers end with the connection, others may keep it")
+    func http10() async throws {
+        let origin = try Origin { socket in
+            while true {
+                let head = try socket.receiveMessage().head
+                if head.isEmpty { return }
+                try socket.send(
+                    head.contains("/chunked")
+                        ? "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+                        : "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nxyz")
+            }
+        }
+        let manager = HTTPConnectionManager(statPrefix: "p", routeConfiguration: "80", acceptsHTTP10: true)
+        try await TestBench.run({
+            .http(at: $0, hosts: [.all()], clusters: [.fixed([origin.endpoint])], filters: [], manager: manager)
+        }) { bench in
+            let client = try bench.connect()
+            try client.send("GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n")
+            let first = try client.receiveMessage()
+            #expect(first.head.hasPrefix("HTTP/1.0 200") && first.body == "xyz")
+            #expect(first.head.header("connection") == "keep-alive")
+            try client.send("GET /chunked HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n")
+            let second = try client.receiveText(until: "\r\n\r\n")
+            #expect(second.header("connection") == "close" && second.header("transfer-encoding") == nil)
+            #expect(try client.receiveAll() == Array("abc".utf8))
+        }
+    }
+
+    @Test("an upstream's 101 that nobody asked for: 502, UPE")
+    func unaskedUpgrade() async throws {
+        let origin = try Origin { socket in
+            _ = try socket.receiveMessage()
+            try socket.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nbytes")
+            _ = try socket.receive()
+        }
+        try await TestBench.run({ .http(at: $0, hosts: [.all()], clusters: [.fixed([origin.endpoint])]) }) { bench in
+            let client = try bench.connect()
+            try client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(try client.receiveMessage().head.hasPrefix("HTTP/1.1 502"))
+            #expect(bench.record()?.responseFlags == ["UPE"])
+        }
+    }
+
+    @Test("an idle upstream connection that its server closed is not used again")
+    func closedIdle() async throws {
+        let origin = try Origin { socket in
+            _ = try socket.receiveMessage()
+            try socket.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        }
+        try await TestBench.run({ .http(at: $0, hosts: [.all()], clusters: [.fixed([origin.endpoint])]) }) { bench in
+            let client = try bench.connect()
+            for count in 1...3 {
+                try client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                #expect(try client.receiveMessage().head.hasPrefix("HTTP/1.1 200"))
+                #expect(bench.becomes("cluster.target.upstream_cx_active", 0))
+                #expect(bench.proxy.statistic("cluster.target.upstream_cx_total") == UInt64(count))
+            }
+        }
+    }
+
     @Test("a gateway's chain appends the peer to x-forwarded-for and names itself istio-envoy")
     func gateway() async throws {
         let seen = Collector<String>()

@@ -134,6 +134,19 @@ import Testing
         }
     }
 
+    @Test("an address without a route fails at once, in Envoy's words")
+    func unreachable() async throws {
+        // The broadcast address can't be connected to: the kernel answers without sending anything.
+        let nowhere = IPEndpoint(IPAddress(255, 255, 255, 255), 9)
+        try await TestBench.run({ .tcp(at: $0, to: .fixed([nowhere])) }) { bench in
+            let client = try bench.connect()
+            #expect(client.receivesNothing)
+            let record = try #require(bench.record())
+            #expect(record.responseFlags == ["UF", "URX"])
+            #expect(record.upstreamTransportFailureReason?.hasPrefix("immediate_connect_error:_") == true)
+        }
+    }
+
     @Test("an unanswered SYN is reported at once, with its address and port; a client that leaves ends the attempt")
     func unanswered() async throws {
         let silent = try SilentListener()

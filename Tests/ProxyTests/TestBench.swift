@@ -174,6 +174,16 @@ final class TestBench: Sendable {
         }
     }
 
+    /// Whether a counter reaches `value`; gauges have no event to wait for.
+    func becomes(_ name: String, _ value: UInt64) -> Bool {
+        let end = Date().addingTimeInterval(8)
+        while proxy.statistic(name) != value {
+            if Date() > end { return false }
+            sched_yield()
+        }
+        return true
+    }
+
     /// Whether `count` connections are closed and recorded.
     func closed(_ count: Int = 1) -> Bool {
         events.wait { events in

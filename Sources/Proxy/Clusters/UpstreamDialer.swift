@@ -60,7 +60,8 @@ struct ConnectFailure {
     /// `delayed_connect_error:_Connection_refused`; nil for a timeout.
     let reason: String?
 
-    init(_ error: any Error) {
+    /// `immediate`: the kernel refused to send anything, as without a route.
+    init(_ error: any Error, immediate: Bool = false) {
         switch error as? ChannelError {
         case .connectTimeout?:
             (isTimeout, isCancelled) = (true, false)
@@ -70,7 +71,7 @@ struct ConnectFailure {
             reason = nil
         default:
             (isTimeout, isCancelled) = (false, false)
-            reason = "delayed_connect_error:_\(Sockets.reason(error))"
+            reason = "\(immediate ? "immediate" : "delayed")_connect_error:_\(Sockets.reason(error))"
         }
     }
 }

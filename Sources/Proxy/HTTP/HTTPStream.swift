@@ -204,6 +204,7 @@ final class HTTPStream: @unchecked Sendable {
         worker.reportConnecting(
             connection.downstream, local: dialled.local, to: host.endpoint, cluster: cluster.model.name)
         made.begin()
+        let isImmediate = NIOLoopBoundBox(true, eventLoop: worker.loop)
         dialled.connected.whenComplete { result in
             self.pendingConnect = nil
             switch result {
@@ -214,11 +215,12 @@ final class HTTPStream: @unchecked Sendable {
                 made.failed(error)
                 guard !self.isFinished, self.host === host else { return }
                 cluster.counters.pendingFailures.add()
-                let failure = ConnectFailure(error)
+                let failure = ConnectFailure(error, immediate: isImmediate.value)
                 self.attemptFailed(
                     failure.isTimeout ? .connectTimeout : .connectFailure(reason: failure.reason))
             }
         }
+        isImmediate.value = false
     }
 
     private func send(on upstream: HTTPUpstreamConnection) {

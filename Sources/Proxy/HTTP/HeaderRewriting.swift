@@ -115,7 +115,8 @@ enum HeaderRewriting {
         if manager.serverHeader == .overwrite { fields.append(("server", manager.serverName)) }
         addConnection(&fields, request, keepAlive: keepAlive && framing != .untilClose)
         return (
-            HTTPResponseHead(version: .http1_1, status: response.status, headers: HTTPHeaders(fields)), framing
+            HTTPResponseHead(
+                version: version(for: request), status: response.status, headers: HTTPHeaders(fields)), framing
         )
     }
 
@@ -129,7 +130,8 @@ enum HeaderRewriting {
         if manager.serverHeader == .overwrite { fields.append(("server", manager.serverName)) }
         addConnection(&fields, request, keepAlive: keepAlive)
         return HTTPResponseHead(
-            version: .http1_1, status: HTTPResponseStatus(statusCode: reply.status), headers: HTTPHeaders(fields))
+            version: version(for: request), status: HTTPResponseStatus(statusCode: reply.status),
+            headers: HTTPHeaders(fields))
     }
 
     /// 10/8, 172.16/12, 192.168/16, loopback and fc00::/7: what Envoy calls internal.
@@ -137,6 +139,11 @@ enum HeaderRewriting {
         if address.isLoopback { return true }
         if address.family == .ipv6 { return address.value >> 121 == 0x7e }
         return address.value >> 24 == 10 || address.value >> 20 == 0xac1 || address.value >> 16 == 0xc0a8
+    }
+
+    /// Clients of HTTP/1.0 are answered in their version where they are served.
+    private static func version(for request: IncomingRequest?) -> HTTPVersion {
+        request?.version.isBefore11 == true ? .http1_0 : .http1_1
     }
 
     private static func connectionOptions(of headers: HTTPHeaders) -> Set<String> {

@@ -221,15 +221,17 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
         pendingConnect = attempt.channel
         worker.reportConnecting(connection, local: attempt.local, to: host.endpoint, cluster: cluster.model.name)
         upstream.begin()
+        let isImmediate = NIOLoopBoundBox(true, eventLoop: worker.loop)
         attempt.connected.whenComplete { result in
             self.pendingConnect = nil
             switch result {
             case .success(let channel): self.connected(upstream, channel)
             case .failure(let error):
                 upstream.failed(error)
-                self.connectFailed(error)
+                self.connectFailed(ConnectFailure(error, immediate: isImmediate.value))
             }
         }
+        isImmediate.value = false
     }
 
     private func connected(_ upstream: UpstreamRelayHandler, _ channel: any Channel) {
@@ -249,9 +251,8 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
         resumeReading(context)
     }
 
-    private func connectFailed(_ error: any Error) {
+    private func connectFailed(_ failure: ConnectFailure) {
         guard case .connecting = state else { return }
-        let failure = ConnectFailure(error)
         record?.upstreamTransportFailureReason = failure.reason ?? "connection_timeout"
         end(flags: ["UF", "URX"])
     }
