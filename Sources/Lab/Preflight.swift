@@ -37,24 +37,22 @@ package struct Preflight: Sendable {
 
     /// Why no lab can run here, in one sentence; nil when one can. Takes a few milliseconds.
     package func obstacle() -> String? {
-        for check in [privilege, kernelVersion] where check.isFatal { return check.sentence }
-        if let namespaces = namespaceCheck(), namespaces.isFatal { return namespaces.sentence }
-        return Self.features.prefix(1).lazy.map { Self.attempt($0) }.first { $0.isFatal }?.sentence
+        for check in [privilege, kernelVersion, ipv6, namespaces] where check.isFatal { return check.sentence }
+        // All at once, and one by one only to find the culprit.
+        let culprit = Self.problem(of: Self.features) == nil ? nil : Self.check(Self.features).first { $0.isFatal }
+        return (culprit ?? packetLog).isFatal ? (culprit ?? packetLog).sentence : nil
     }
 
     /// All checks, for `doctor`.
     package func all() -> [Check] {
-        var checks = [privilege, kernelVersion, ipv6]
-        let needsPrivilege = [namespaceCheck()].compactMap { $0 }
-        checks += needsPrivilege
-        let canTry = !privilege.isFatal && needsPrivilege.allSatisfy { !$0.isFatal }
-        checks += Self.features.map { feature in
-            canTry
-                ? Self.attempt(feature)
-                : Check(feature.name, problem: "not tried", remedy: "run `sudo egress-lab doctor`", isUntried: true)
+        guard !privilege.isFatal else {
+            let untried = Check(
+                "namespaces, nf_tables and packet logging", problem: "not tried without root",
+                remedy: "run `sudo egress-lab doctor`", isUntried: true)
+            return [privilege, kernelVersion, ipv6, untried] + programs
         }
-        checks += programs
-        return checks
+        guard !namespaces.isFatal else { return [privilege, kernelVersion, ipv6, namespaces] + programs }
+        return [privilege, kernelVersion, ipv6, namespaces] + Self.check(Self.features) + [packetLog] + programs
     }
 
     // MARK: Privilege and kernel
@@ -87,8 +85,7 @@ package struct Preflight: Sendable {
             remedy: "boot without ipv6.disable=1, or modprobe ipv6")
     }
 
-    private func namespaceCheck() -> Check? {
-        guard Credentials.canAdministerNetworks else { return nil }
+    private var namespaces: Check {
         let remedy = "needs CONFIG_NET_NS; in a container, run it with --privileged"
         do {
             _ = try NetworkNamespace.create()
@@ -100,52 +97,69 @@ package struct Preflight: Sendable {
 
     // MARK: Kernel features
 
-    /// Something tried in a scratch namespace.
+    /// Rules tried in a scratch namespace.
     private struct Feature: Sendable {
         var name: String
-        var remedy: String
-        var attempt: @Sendable () throws -> Void
-    }
+        /// The modules that bring it, where they are not built in.
+        var modules: [String]
+        var kind: BaseChain.Kind
+        var statements: [any Statement]
 
-    private static func attempt(_ feature: Feature) -> Check {
-        do {
-            try NetworkNamespace.create().enter { try feature.attempt() }
-            return Check(feature.name, problem: nil, remedy: feature.remedy)
-        } catch {
-            return Check(feature.name, problem: "the kernel lacks \(feature.name) (\(error))", remedy: feature.remedy)
+        init(_ name: String, _ modules: String..., kind: BaseChain.Kind = .filter, rule statements: [any Statement]) {
+            (self.name, self.modules, self.kind, self.statements) = (name, modules, kind, statements)
+        }
+
+        var remedy: String { modules.map { "modprobe \($0)" }.joined(separator: " && ") }
+
+        var table: Table {
+            let base = BaseChain(type: kind, hook: .output, priority: kind == .nat ? -100 : 0)
+            // One table each, so that all can stand beside each other.
+            let name = "doctor-" + name.filter { $0.isLetter }
+            return Table(name: name, chains: [Chain("output", base: base, rules: [Rule(statements)])])
         }
     }
 
     /// The first is what every other one needs.
     private static let features: [Feature] = [
-        rules("nf_tables", module: "nf_tables", [Match(.tcpDport, .port(80)), Verdict.accept]),
-        rules("nf_tables sets", module: "nf_tables", [Match(.tcpDport, .ports([80, 443])), Verdict.accept]),
-        rules("connection tracking", module: "nft_ct", [Match(.ctState, .ctState(.established)), Verdict.accept]),
-        rules(
-            "redirection", module: "nft_redir", kind: .nat, [Match(.metaL4proto, .proto(.tcp)), Redirect(to: 15001)]),
-        rules(
-            "address translation", module: "nft_nat", kind: .nat,
-            [
-                Match(.metaL4proto, .proto(.tcp)),
-                DNAT(to: IPEndpoint(IPAddress(192, 0, 2, 1), 80)),
-            ]),
-        rules("rejection", module: "nft_reject_inet", [Match(.metaL4proto, .proto(.tcp)), Reject.tcpReset]),
-        rules(
-            "balancing (numgen)", module: "nft_numgen",
-            [NumGen([.continue, .accept])]),
-        rules("packet logging", module: "nft_log nfnetlink_log", [Log(prefix: "doctor", group: 1), Verdict.drop]),
-        Feature(name: "packet log reading (nfnetlink_log)", remedy: "modprobe nfnetlink_log") {
-            _ = try PacketLog(groups: [1])
-        },
+        Feature("nf_tables", "nf_tables", rule: [Match(.tcpDport, .port(80)), Verdict.accept]),
+        Feature("nf_tables sets", "nf_tables", rule: [Match(.tcpDport, .ports([80, 443])), Verdict.accept]),
+        Feature("connection tracking", "nft_ct", rule: [Match(.ctState, .ctState(.established)), Verdict.accept]),
+        Feature(
+            "redirection", "nft_redir", kind: .nat, rule: [Match(.metaL4proto, .proto(.tcp)), Redirect(to: 15001)]),
+        Feature(
+            "address translation", "nft_nat", kind: .nat,
+            rule: [Match(.metaL4proto, .proto(.tcp)), DNAT(to: IPEndpoint(IPAddress(192, 0, 2, 1), 80))]),
+        Feature("rejection", "nft_reject_inet", rule: [Match(.metaL4proto, .proto(.tcp)), Reject.tcpReset]),
+        Feature("balancing", "nft_numgen", rule: [NumGen([.continue, .accept])]),
+        Feature("packet logging", "nft_log", "nfnetlink_log", rule: [Log(prefix: "doctor", group: 1), Verdict.drop]),
     ]
 
-    private static func rules(
-        _ name: String, module: String, kind: BaseChain.Kind = .filter, _ statements: [any Statement]
-    ) -> Feature {
-        Feature(name: name, remedy: "modprobe \(module.split(separator: " ").joined(separator: " && modprobe "))") {
-            let base = BaseChain(type: kind, hook: .output, priority: kind == .nat ? -100 : 0)
-            let chain = Chain("output", base: base, rules: [Rule(statements)])
-            try NftablesConnection().install(Ruleset(tables: [Table(name: "doctor", chains: [chain])]))
+    private static func check(_ features: [Feature]) -> [Check] {
+        features.map { feature in
+            let problem = problem(of: [feature]).map { "the kernel lacks \(feature.name) (\($0))" }
+            return Check(feature.name, problem: problem, remedy: feature.remedy)
+        }
+    }
+
+    /// Why the kernel refuses the rules of `features`; nil if it takes them.
+    private static func problem(of features: [Feature]) -> String? {
+        do {
+            try NetworkNamespace.create().enter {
+                try NftablesConnection().install(Ruleset(tables: features.map(\.table)))
+            }
+            return nil
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    private var packetLog: Check {
+        let name = "packet log reading"
+        do {
+            try NetworkNamespace.create().enter { _ = try PacketLog(groups: [1]) }
+            return Check(name, problem: nil, remedy: "modprobe nfnetlink_log")
+        } catch {
+            return Check(name, problem: "the kernel lacks nfnetlink_log (\(error))", remedy: "modprobe nfnetlink_log")
         }
     }
 

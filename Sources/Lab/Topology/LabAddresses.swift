@@ -13,6 +13,9 @@ enum LabAddresses {
     static let internetLinkIPv4 = IPAddress(169, 254, 2, 2)
     static let internetLinkIPv6 = linkLocal(0x2_0002)
 
+    /// A unique local address for what must have global scope; seen by nobody outside the internet's namespace.
+    static let internetRedirectIPv6 = IPAddress(family: .ipv6, value: 0xfd65_6772_6573_7300 << 64 | 2)
+
     private static func linkLocal(_ host: UInt128) -> IPAddress {
         IPAddress(family: .ipv6, value: 0xfe80 << 112 | host)
     }

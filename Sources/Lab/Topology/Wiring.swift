@@ -66,17 +66,21 @@ struct Wiring: Sendable {
         var batch = RouteBatch()
         batch.setLink(index: loopback, isUp: true)
         batch.setLink(index: uplinkInInternet, isUp: true)
+        // A redirected packet goes to an address of the interface that it came in by, of its own scope.
+        for address in [LabAddresses.internetLinkIPv4, LabAddresses.internetRedirectIPv6] {
+            batch.addAddress(address, prefixLength: address.family.bitWidth, to: uplinkInInternet)
+        }
+        // Gateways first: once everything is local, they would be, too, and the kernel refuses such a next hop. All in
+        // the local table: it is asked first, and there the longer prefix wins over "everything is mine".
+        for prefix in clusterRanges.prefixes {
+            let gateway = prefix.family == .ipv4 ? LabAddresses.nodeUplinkIPv4 : LabAddresses.nodeUplinkIPv6
+            batch.addRoute(prefix, via: gateway, link: uplinkInInternet, isOnlink: true, table: .local)
+        }
         for (all, gateway) in [
             (IPPrefix.allIPv4, LabAddresses.nodeUplinkIPv4), (IPPrefix.allIPv6, LabAddresses.nodeUplinkIPv6),
         ] {
             batch.addNeighbour(gateway, at: LabAddresses.nodeUplinkMAC, link: uplinkInInternet)
             batch.addRoute(all, kind: .local, link: loopback)
-        }
-        // In the local table, too: it is asked first, and there the longer prefix wins over "everything is mine".
-        for prefix in clusterRanges.prefixes {
-            batch.addRoute(
-                prefix, via: prefix.family == .ipv4 ? LabAddresses.nodeUplinkIPv4 : LabAddresses.nodeUplinkIPv6,
-                link: uplinkInInternet, isOnlink: true, table: .local)
         }
         return batch
     }
