@@ -1,3 +1,4 @@
+import Glibc
 import Manifests
 
 /// Scenarios and manifests of the command line, read, with everything that is to be said about them.
@@ -17,6 +18,8 @@ struct ReadInputs {
                 scenarios.append(scenario)
                 // What can't be read can't be planned, and would only be told twice.
                 if read.isUsable { diagnostics += DryPlan(scenario).diagnostics }
+            case .manifests(let path) where access(path, F_OK) != 0:
+                diagnostics.append(Diagnostic(.error, "no such file or directory", at: SourceLocation(file: path)))
             case .manifests(let path):
                 let read = ManifestReader.read(paths: [path])
                 diagnostics += read.diagnostics
