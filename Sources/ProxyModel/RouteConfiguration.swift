@@ -1,5 +1,3 @@
-package import NetworkAddresses
-
 /// Envoy: `config.route.v3.RouteConfiguration`.
 package struct RouteConfiguration: Codable, Equatable, Sendable {
     package var name: String
