@@ -5,6 +5,7 @@ import Nftables
 /// The node's tables that lead calls to Services' addresses to the pods behind them, as kube-proxy's do.
 struct ServiceTables {
     static let name = "egress-lab-services"
+    private static let refused = "refused"
 
     private var maps: [IPFamily: [SetElement]] = [:]
     private var chains: [Chain] = []
@@ -39,9 +40,7 @@ struct ServiceTables {
             guard !own.isEmpty else { continue }
             sets.append(
                 NamedSet(name: "cluster-ips\(suffix)", keys: [type], elements: own.map { SetElement(.address($0)) }))
-            refusal.append(
-                Rule(
-                    Match([destination], in: "cluster-ips\(suffix)"), Counter(), Reject.icmpx(.portUnreachable)))
+            refusal.append(Rule(Match([destination], in: "cluster-ips\(suffix)"), Verdict.goto(Self.refused)))
             if let elements = maps[family] {
                 sets.append(
                     .verdictMap(
@@ -68,6 +67,7 @@ struct ServiceTables {
             Chain(
                 "forward-refused", base: BaseChain(type: .filter, hook: .forward, priority: -10), rules: refusal),
             Chain("output-refused", base: BaseChain(type: .filter, hook: .output, priority: -10), rules: refusal),
+            Chain(Self.refused, rules: [Rule(Counter(), Reject.icmpx(.portUnreachable))]),
         ]
         return Table(name: Self.name, sets: sets, chains: bases.filter { !$0.rules.isEmpty } + chains)
     }

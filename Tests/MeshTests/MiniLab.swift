@@ -1,0 +1,160 @@
+import Glibc
+import Manifests
+import Mesh
+import Netlink
+import NetworkAddresses
+import Nftables
+import Testing
+
+/// Pods, node and internet of a plan, joined as the lab joins them, with the plan's rules; no proxies, no servers.
+struct MiniLab {
+    let plan: LabPlan
+    let node: NetworkNamespace
+    let internet: NetworkNamespace
+    let log: PacketLog
+    private var pods: [PodID: NetworkNamespace] = [:]
+
+    private static let gateways = [IPAddress(169, 254, 1, 1), IPAddress(family: .ipv6, value: 0xfe80 << 112 | 1)]
+    private static let uplinks = [IPAddress(169, 254, 2, 2), IPAddress(family: .ipv6, value: 0xfe80 << 112 | 2)]
+
+    init(_ plan: LabPlan) throws {
+        self.plan = plan
+        let (node, internet) = (try NetworkNamespace.create(), try NetworkNamespace.create())
+        (self.node, self.internet) = (node, internet)
+        log = try node.enter {
+            try PacketLog(groups: [LabConstants.dropLogGroup, LabConstants.boundaryLogGroup])
+        }
+        let (nodeMAC, internetMAC) = (MACAddress(local: 1), MACAddress(local: 2))
+        var onNode = RouteBatch()
+        onNode.setLink(index: 1, isUp: true)
+        onNode.addVeth(
+            .init(name: LabConstants.internetInterface, index: 3, address: nodeMAC),
+            peer: .init(name: LabConstants.nodeInterfaceInInternet, index: 4, address: internetMAC), in: internet)
+        for address in plan.node.addresses {
+            onNode.addAddress(address, prefixLength: address.family.bitWidth, to: 1)
+        }
+        for uplink in Self.uplinks {
+            onNode.addNeighbour(uplink, at: internetMAC, link: 3)
+            onNode.addRoute(
+                uplink.family == .ipv4 ? .allIPv4 : .allIPv6, via: uplink, link: 3, isOnlink: true,
+                source: plan.node.addresses.first { $0.family == uplink.family })
+        }
+        try node.enter {
+            try Sysctl.write("net/ipv4/ip_forward", "1")
+            try Sysctl.write("net/ipv6/conf/all/forwarding", "1")
+            try RouteConnection().send(onNode)
+        }
+        var outside = RouteBatch()
+        outside.setLink(index: 1, isUp: true)
+        outside.setLink(index: 4, isUp: true)
+        try internet.enter { try RouteConnection().send(outside) }
+        for pod in plan.pods { try connect(pod) }
+        try node.enter {
+            try NftablesConnection().install(plan.node.ruleset)
+            try RouteConnection().waitUntilOperational(
+                Set(plan.pods.map { 100 + Int32($0.pod.index) } + [3]), timeout: .seconds(10))
+        }
+    }
+
+    private mutating func connect(_ pod: PodPlan) throws {
+        let namespace = try NetworkNamespace.create()
+        pods[pod.pod.id] = namespace
+        let link = 100 + Int32(pod.pod.index)
+        let (podMAC, nodeMAC) = (MACAddress(local: UInt32(link)), MACAddress(local: UInt32(link) + 10_000))
+        var inPod = RouteBatch()
+        inPod.setLink(index: 1, isUp: true)
+        inPod.addVeth(
+            .init(name: "eth0", index: 2, address: podMAC),
+            peer: .init(name: pod.nodeInterface, index: link, address: nodeMAC), in: node)
+        var onNode = RouteBatch()
+        onNode.setLink(index: link, isUp: true)
+        for address in pod.pod.addresses {
+            let gateway = Self.gateways[address.family == .ipv4 ? 0 : 1]
+            inPod.addAddress(address, prefixLength: address.family.bitWidth, to: 2)
+            inPod.addNeighbour(gateway, at: nodeMAC, link: 2)
+            inPod.addRoute(
+                address.family == .ipv4 ? .allIPv4 : .allIPv6, via: gateway, link: 2, isOnlink: true, source: address)
+            onNode.addNeighbour(address, at: podMAC, link: link)
+            onNode.addRoute(
+                IPPrefix(address), link: link, source: plan.node.addresses.first { $0.family == address.family })
+        }
+        try namespace.enter { try RouteConnection().send(inPod) }
+        try node.enter { try RouteConnection().send(onNode) }
+    }
+
+    func namespace(_ name: String, in namespace: String = "default") throws -> NetworkNamespace {
+        try #require(pods[PodID(namespace: namespace, name: name)])
+    }
+
+    func address(_ name: String, in namespace: String = "default", _ family: IPFamily) throws -> IPAddress {
+        try #require(plan.pod(name, in: namespace)?.pod.addresses.first { $0.family == family })
+    }
+
+    /// The first logged packet to `destination`, waited for.
+    func logged(to destination: IPEndpoint, _ transport: IPProtocol) throws -> LoggedPacket? {
+        let deadline = ContinuousClock.now + .seconds(3)
+        while ContinuousClock.now < deadline {
+            let packets = try log.receive(timeout: deadline - ContinuousClock.now)
+            let found = packets.first { $0.tuple?.destination == destination && $0.tuple?.transport == transport }
+            if let found { return found }
+        }
+        return nil
+    }
+}
+
+/// A socket of a namespace.
+struct PodSocket {
+    private let descriptor: FileDescriptor
+
+    struct Failure: Error { let errno: Int32 }
+
+    init(_ family: IPFamily, _ type: __socket_type, in namespace: NetworkNamespace) throws {
+        descriptor = try namespace.enter {
+            let number = socket(family == .ipv4 ? AF_INET : AF_INET6, Int32(type.rawValue), 0)
+            guard number >= 0 else { throw Failure(errno: errno) }
+            var timeout = timeval(tv_sec: 3, tv_usec: 0)
+            setsockopt(number, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+            return FileDescriptor(owning: number)
+        }
+    }
+
+    func bind(to endpoint: IPEndpoint) throws { try call(endpoint) { Glibc.bind(descriptor.number, $0, $1) } }
+
+    func listen() throws {
+        guard Glibc.listen(descriptor.number, 8) == 0 else { throw Failure(errno: errno) }
+    }
+
+    func connect(to endpoint: IPEndpoint) throws { try call(endpoint) { Glibc.connect(descriptor.number, $0, $1) } }
+
+    /// Sends the first packet of a connection and does not wait for the answer.
+    func startConnecting(to endpoint: IPEndpoint) {
+        _ = fcntl(descriptor.number, F_SETFL, O_NONBLOCK)
+        try? connect(to: endpoint)
+    }
+
+    func send(to endpoint: IPEndpoint) throws {
+        try call(endpoint) { sendto(descriptor.number, "x", 1, 0, $0, $1) == 1 ? 0 : -1 }
+    }
+
+    /// True when a datagram comes within the time limit.
+    func receives() -> Bool {
+        var byte: UInt8 = 0
+        return recv(descriptor.number, &byte, 1, 0) == 1
+    }
+
+    private func call(_ endpoint: IPEndpoint, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) throws {
+        var storage = sockaddr_storage()
+        let size = withUnsafeMutableBytes(of: &storage) { bytes in
+            let isIPv4 = endpoint.address.family == .ipv4
+            bytes.storeBytes(of: sa_family_t(isIPv4 ? AF_INET : AF_INET6), as: sa_family_t.self)
+            bytes.storeBytes(of: endpoint.port.bigEndian, toByteOffset: 2, as: UInt16.self)
+            let place = isIPv4 ? 4 : 8
+            for (offset, byte) in endpoint.address.bytes.enumerated() { bytes[place + offset] = byte }
+            return isIPv4 ? MemoryLayout<sockaddr_in>.size : MemoryLayout<sockaddr_in6>.size
+        }
+        let result = withUnsafePointer(to: &storage) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(size)) }
+        }
+        guard result == 0 else { throw Failure(errno: errno) }
+    }
+}
