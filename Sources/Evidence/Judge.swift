@@ -171,7 +171,9 @@ private struct Finding {
             return end.served.map(\.at) + end.packets.filter { $0.place == .internet }.map { _ in "internet" }
                 + (record.client.error == nil && !end.isOutbound && record.client.tuple == end.tuple
                     ? ["its destination, which answered"] : [])
-        case .dns: return end.names.filter { $0.responseCode != "REFUSED" }.map(\.at)
+        case .dns:
+            return end.names.filter { $0.responseCode != "REFUSED" }.map(\.at)
+                + end.packets.filter { $0.place == .internet }.map { _ in "internet" }
         }
     }
 

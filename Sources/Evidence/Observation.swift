@@ -63,12 +63,15 @@ package struct ProxyConnection: Hashable, Sendable {
     /// `sidecar`, `gateway` or `sni-proxy`.
     package var role: String
     package var number: UInt64
+    /// Which start of the pod it belongs to: a proxy that starts anew counts from the beginning.
+    package var generation: Int
 
-    package init(pod: String, proxy: String, role: String, number: UInt64) {
+    package init(pod: String, proxy: String, role: String, number: UInt64, generation: Int = 1) {
         self.pod = pod
         self.proxy = proxy
         self.role = role
         self.number = number
+        self.generation = generation
     }
 }
 

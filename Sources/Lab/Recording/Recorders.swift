@@ -10,6 +10,7 @@ import ProxyModel
 /// Hands a proxy's events to the evidence, in the names that paths use.
 struct ProxyRecorder: Sendable {
     let node: ProxyNode
+    let generation: Int
     let recorder: EvidenceRecorder
 
     func record(_ event: ProxyEvent) {
@@ -45,7 +46,7 @@ struct ProxyRecorder: Sendable {
     private func connection(_ number: UInt64) -> ProxyConnection {
         ProxyConnection(
             pod: "\(node.namespace)/\(node.pod)", proxy: "\(node.role.rawValue) \(node.namespace)/\(node.workload)",
-            role: node.role.rawValue, number: number)
+            role: node.role.rawValue, number: number, generation: generation)
     }
 }
 

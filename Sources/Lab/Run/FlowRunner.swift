@@ -33,8 +33,12 @@ package struct FlowRunner: Sendable {
 
     private func runOnce(_ flow: Flow) async -> FlowResult {
         do {
-            let client = try await client(of: flow)
-            let (record, _) = try await exchange(flow, client)
+            var client = try await client(of: flow)
+            if case .name(let name) = flow.host, let address = flow.address {
+                // As `curl --resolve`: the name in SNI, Host and certificate, the connection elsewhere.
+                client.site.resolver.hosts[name.lowercased()] = [address]
+            }
+            let record = try await exchange(flow, client)
             return conclude(flow, record)
         } catch {
             // No verdict without evidence: what could not be sent proves nothing.
@@ -46,7 +50,7 @@ package struct FlowRunner: Sendable {
         }
     }
 
-    private func exchange(_ flow: Flow, _ client: FlowSource) async throws -> (FlowRecord, ClientResult) {
+    private func exchange(_ flow: Flow, _ client: FlowSource) async throws -> FlowRecord {
         let lostBefore = lab.recorder.lostMessages
         let tracker = FlowTracker(recorder: lab.recorder)
         let loop = lab.group.next()
@@ -70,7 +74,7 @@ package struct FlowRunner: Sendable {
             let isSettled =
                 record.attempts.allSatisfy { $0.hop.isSettled(depth: 0) }
                 && Judge().judge(record).outcome != .inconclusive
-            if isSettled || ContinuousClock.now >= deadline { return (record, result) }
+            if isSettled || ContinuousClock.now >= deadline { return record }
             await tracker.change(after: seen, until: deadline, on: loop)
         }
     }
@@ -157,26 +161,23 @@ package struct FlowRunner: Sendable {
         guard let kind = ClientRequest.Kind(flow.scheme) else {
             throw LabError("flows of scheme \(flow.scheme.rawValue) can't be sent yet")
         }
-        var name: String?
-        var target: ClientRequest.Target
+        let target: ClientRequest.Target
         switch flow.host {
-        case .name(let host):
-            name = host
-            target = .name(host)
-        case .address(let address):
-            target = .addresses([address])
+        case .name(let host) where host.isEmpty:
+            // dns://NAME asks the pod's own resolver.
+            target = .addresses(source.site.resolver.nameservers.map(\.address))
+        case .name(let host): target = .name(host)
+        case .address(let address): target = .addresses([flow.address ?? address])
         case .workload(let reference):
             guard let pod = await lab.pod(of: reference) else {
                 throw LabError("no pod of \(reference) is running")
             }
-            target = .addresses(pod.plan.pod.addresses.filter { flow.family == nil || $0.family == flow.family })
+            target = .addresses(flow.address.map { [$0] } ?? pod.plan.pod.addresses)
         }
-        if let address = flow.address { target = .addresses([address]) }
         return ClientRequest(
             kind: kind, target: target, port: flow.port, path: flow.path, method: flow.method,
             headers: flow.headers.map { ($0.name, $0.value) }, body: flow.body, httpVersion: flow.httpVersion,
-            serverName: flow.sni ?? (flow.address == nil ? nil : name),
-            hostHeader: flow.hostHeader ?? (flow.address == nil ? nil : name), family: flow.family)
+            serverName: flow.sni, hostHeader: flow.hostHeader, family: flow.family)
     }
 }
 

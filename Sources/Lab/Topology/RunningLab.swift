@@ -138,7 +138,7 @@ package actor RunningLab {
             let proxy = BundledProxy(
                 configuration: configuration, context: context,
                 resolver: DNSHostResolver(in: context, nameservers: configuration.nameservers), group: group,
-                sink: ProxyRecorder(node: configuration.node, recorder: recorder).record)
+                sink: ProxyRecorder(node: configuration.node, generation: pod.generation, recorder: recorder).record)
             try await proxy.start()
             pod.set(proxy: proxy)
         }
