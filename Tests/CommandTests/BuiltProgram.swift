@@ -70,7 +70,7 @@ enum Sample {
         kind: Pod
         metadata:
           name: sleep
-          annotations: {sidecar.istio.io/inject: "true"}
+          labels: {sidecar.istio.io/inject: "true"}
         spec:
           containers:
             - {name: sleep, image: curlimages/curl}

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @Suite struct InputTests {
@@ -54,7 +55,7 @@ import Testing
         try withDirectory(["scenario.yaml": Sample.scenario(expect: "maybe"), "pod.yaml": Sample.pod]) { directory in
             let run = try BuiltProgram.run("run", "--output", directory + "/out", directory)
             #expect(run.status == 2)
-            #expect(try BuiltProgram.run("validate", directory + "/out").diagnostics.contains("out"))
+            #expect(!FileManager.default.fileExists(atPath: directory + "/out"))
         }
     }
 
@@ -62,7 +63,8 @@ import Testing
     func emptySelection() throws {
         try withDirectory(["scenario.yaml": Sample.scenario(), "pod.yaml": Sample.pod]) { directory in
             for option in ["--filter", "--tag"] {
-                #expect(try BuiltProgram.run("run", option, "nothing", directory).status == 2)
+                let run = try BuiltProgram.run("run", option, "nothing", directory)
+                #expect(run.status == 2)
             }
         }
     }

@@ -40,10 +40,8 @@ struct RenderCommand: ParsableCommand {
     func run() throws {
         if what == .envoy { throw Failure.later("--what envoy") }
         let scenario = try readScenario()
-        let plans = DryPlan(scenario)
-        Console.diagnose(plans.diagnostics)
-        guard plans.diagnostics.allSatisfy({ $0.severity < .unsupported }) else { throw ExitStatus.wrongInput }
-        let plan = try moment(of: plans).plan
+        // What planning finds was told when the input was read.
+        let plan = try moment(of: DryPlan(scenario)).plan
         let pods = try wanted(plan)
         switch what {
         case .proxy: Console.report(try configurations(pods))
@@ -62,10 +60,7 @@ struct RenderCommand: ParsableCommand {
         guard inputs.count == 1 else {
             throw Failure.input("\(path) holds \(inputs.count) scenarios; name one of them")
         }
-        // Manifests without a scenario are a scenario without steps.
-        return read.scenarios.first
-            ?? Scenario(
-                name: path, file: path, location: SourceLocation(file: path), manifests: read.resources)
+        return read.scenarios.first ?? Scenario(manifests: read.resources, of: path)
     }
 
     private func moment(of plans: DryPlan) throws -> DryPlan.Moment {

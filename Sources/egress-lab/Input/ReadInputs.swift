@@ -9,6 +9,7 @@ struct ReadInputs {
     var diagnostics: [Diagnostic] = []
 
     init(_ inputs: [Input]) {
+        var manifestsPath: String?
         for input in inputs {
             switch input {
             case .scenario(let file):
@@ -24,7 +25,11 @@ struct ReadInputs {
                 let read = ManifestReader.read(paths: [path])
                 diagnostics += read.diagnostics
                 resources += read.value
+                manifestsPath = manifestsPath ?? path
             }
+        }
+        if let path = manifestsPath, isUsable {
+            diagnostics += DryPlan(Scenario(manifests: resources, of: path)).diagnostics
         }
         // Scenarios may share manifests; what is wrong in one is told once.
         var seen: Set<Diagnostic> = []
@@ -37,5 +42,12 @@ struct ReadInputs {
     func requireUsable() throws {
         Console.diagnose(diagnostics)
         guard isUsable else { throw ExitStatus.wrongInput }
+    }
+}
+
+extension Scenario {
+    /// Manifests without a scenario are one without steps.
+    init(manifests: [any Resource], of path: String) {
+        self.init(name: path, file: path, location: SourceLocation(file: path), manifests: manifests)
     }
 }
