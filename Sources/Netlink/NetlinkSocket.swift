@@ -108,9 +108,10 @@ package final class NetlinkSocket: @unchecked Sendable {
         try outcome.get()
     }
 
-    /// Asks for a dump and hands each message of it to `body`.
+    /// Asks for a dump and hands each message of it to `body`; events that come in between too, if `includingEvents`.
     package func dump(
-        _ request: [UInt8], sequence: UInt32, _ body: (nlmsghdr, UnsafeRawBufferPointer) -> Void
+        _ request: [UInt8], sequence: UInt32, includingEvents: Bool = false,
+        _ body: (nlmsghdr, UnsafeRawBufferPointer) -> Void
     ) throws(KernelError) {
         try send(request)
         while true {
@@ -122,8 +123,10 @@ package final class NetlinkSocket: @unchecked Sendable {
             var isDone = false
             var failed: Failure?
             forEachMessage(count) { header, payload in
-                // Events may come in between.
-                guard header.nlmsg_seq == sequence else { return }
+                guard header.nlmsg_seq == sequence else {
+                    if includingEvents { body(header, payload) }
+                    return
+                }
                 switch Int32(header.nlmsg_type) {
                 case NLMSG_DONE: isDone = true
                 case NLMSG_ERROR: failed = Self.failure(header, payload)

@@ -77,7 +77,9 @@ package final class RouteConnection: Sendable {
             socket.set(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, Int32(RTNLGRP_LINK.rawValue))
             defer { socket.set(SOL_NETLINK, NETLINK_DROP_MEMBERSHIP, Int32(RTNLGRP_LINK.rawValue)) }
             var waiting = indexes
-            for link in try Self.links(socket) where link.isOperational { waiting.remove(link.index) }
+            for link in try Self.links(socket, includingEvents: true) where link.isOperational {
+                waiting.remove(link.index)
+            }
             let deadline = ContinuousClock.now + timeout
             while !waiting.isEmpty {
                 var entry = pollfd(fd: socket.fileDescriptor, events: Int16(POLLIN), revents: 0)
@@ -86,7 +88,10 @@ package final class RouteConnection: Sendable {
                     let names = waiting.sorted().map(String.init).joined(separator: ", ")
                     throw KernelError(.timedOut, "wait for", "links \(names)", reason: "no carrier after \(timeout)")
                 }
-                poll(&entry, 1, Int32(clamping: left))
+                if poll(&entry, 1, Int32(clamping: min(left, 20))) == 0 {
+                    // It may fail without harm: the kernel comes back by itself.
+                    try? Self.hurryLinkWatch()
+                }
                 do throws(KernelError) {
                     while try socket.receiveOnce({ header, payload in
                         guard header.nlmsg_type == UInt16(RTM_NEWLINK), let link = Self.link(payload) else { return }
@@ -94,10 +99,33 @@ package final class RouteConnection: Sendable {
                     }) {}
                 } catch  where error.errno == ENOBUFS {
                     // Events were lost: list again.
-                    for link in try Self.links(socket) where link.isOperational { waiting.remove(link.index) }
+                    for link in try Self.links(socket, includingEvents: true) where link.isOperational {
+                        waiting.remove(link.index)
+                    }
                 }
             }
         }
+    }
+
+    /// Takes links up and waits until they carry packets.
+    package func bringUp(_ indexes: [Int32], timeout: Duration) throws(KernelError) {
+        var batch = RouteBatch()
+        for index in indexes { batch.setLink(index: index, isUp: true) }
+        try send(batch)
+        try waitUntilOperational(Set(indexes), timeout: timeout)
+    }
+
+    /// Has the kernel look at pending changes of carrier now.
+    ///
+    /// It handles a hundred of them, those of new links that are still down among them, and leaves the rest for a
+    /// second later (`__linkwatch_run_queue`), unless an urgent one comes: such as that of a veth pair getting its
+    /// carrier, in any namespace. So make one, in a namespace that is thrown away.
+    private static func hurryLinkWatch() throws {
+        let namespace = try NetworkNamespace.create()
+        var batch = RouteBatch()
+        batch.addVeth(.init(name: "a", index: 2), peer: .init(name: "b", index: 3), in: namespace)
+        batch.setLink(index: 3, isUp: true)
+        try namespace.enter { try RouteConnection().send(batch) }
     }
 
     private func dump(
@@ -107,17 +135,22 @@ package final class RouteConnection: Sendable {
     }
 
     private static func dump(
-        _ socket: NetlinkSocket, _ type: Int, _ header: some Any, _ body: (nlmsghdr, UnsafeRawBufferPointer) -> Void
+        _ socket: NetlinkSocket, _ type: Int, _ header: some Any, includingEvents: Bool = false,
+        _ body: (nlmsghdr, UnsafeRawBufferPointer) -> Void
     ) throws(KernelError) {
         var builder = NetlinkMessageBuilder()
         builder.message(type, flags: Int(NLM_F_DUMP), header)
         let sequence = socket.sequences(1)
-        try socket.dump(builder.numbered(from: sequence, acknowledging: false), sequence: sequence, body)
+        try socket.dump(
+            builder.numbered(from: sequence, acknowledging: false), sequence: sequence,
+            includingEvents: includingEvents, body)
     }
 
-    private static func links(_ socket: NetlinkSocket) throws(KernelError) -> [Link] {
+    private static func links(
+        _ socket: NetlinkSocket, includingEvents: Bool = false
+    ) throws(KernelError) -> [Link] {
         var result: [Link] = []
-        try dump(socket, Int(RTM_GETLINK), ifinfomsg()) { header, payload in
+        try dump(socket, Int(RTM_GETLINK), ifinfomsg(), includingEvents: includingEvents) { header, payload in
             guard header.nlmsg_type == UInt16(RTM_NEWLINK), let link = link(payload) else { return }
             result.append(link)
         }

@@ -147,12 +147,10 @@ struct RouteConnectionKernelTests {
             }
             try hub.enter {
                 let connection = try RouteConnection()
-                var batch = RouteBatch()
-                for number in Int32(0)..<100 { batch.setLink(index: 100 + number, isUp: true) }
-                try connection.send(batch)
-                try connection.waitUntilOperational(Set(100..<200), timeout: .seconds(10))
-                #expect(try connection.links().count == 101)
+                try connection.bringUp(Array(100..<200), timeout: .seconds(10))
+                #expect(try connection.links().filter(\.isOperational).count == 101)
             }
+            withExtendedLifetime(pods) {}
         }
     }
 }
