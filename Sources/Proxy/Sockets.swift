@@ -1,6 +1,5 @@
 import Glibc
 import NIOCore
-import NIOPosix
 import NetworkAddresses
 import ProxyModel
 

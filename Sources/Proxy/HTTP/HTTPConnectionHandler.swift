@@ -1,6 +1,5 @@
 import NIOCore
 import NIOHTTP1
-import NIOPosix
 import ProxyModel
 
 /// The counters under `http.PREFIX.`.

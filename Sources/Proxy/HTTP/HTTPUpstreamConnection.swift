@@ -1,6 +1,5 @@
 import NIOCore
 import NIOHTTP1
-import NIOPosix
 import NetworkAddresses
 
 /// An HTTP/1.1 connection to a host; serves one stream at a time and is kept in between. Confined to the worker's loop.

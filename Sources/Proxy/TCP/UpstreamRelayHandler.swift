@@ -1,5 +1,4 @@
 import NIOCore
-import NIOPosix
 
 /// The upstream end of a relayed connection. Confined to the worker's loop.
 final class UpstreamRelayHandler: ChannelDuplexHandler, @unchecked Sendable {
