@@ -4,7 +4,7 @@ import Manifests
 /// One flow of the text report: a line, and below it what explains a denial, an escape or a surprise.
 struct FlowText {
     /// Where details start.
-    static let indent = 8
+    static let indent = 6
 
     /// Widths that the flows of a step share.
     struct Columns {
@@ -48,7 +48,7 @@ struct FlowText {
 
     /// The flow's line; what does not fit beside the route becomes a detail below.
     private var headline: [String] {
-        let left = "    \(mark) " + flow.id.padded(to: columns.id) + "  "
+        let left = "  \(mark) " + flow.id.padded(to: columns.id) + "  "
         let route = Self.route(flow)
         var facts = outcome
         let beside = left.count + max(route.count, columns.route) + 2
@@ -90,7 +90,8 @@ struct FlowText {
         if let status = observed.status { parts.append("\(status)") }
         let path = observed.path.map(shortened)
         if path.isEmpty {
-            if observed.outcome == .allowed || observed.outcome == .escaped { parts.append("no proxy") }
+            // Of an escape it goes without saying.
+            if observed.outcome == .allowed { parts.append("no proxy") }
         } else if observed.outcome != .denied || path != observed.by.map({ [$0.rawValue] }) {
             parts.append("via " + path.joined(separator: ", ").printable)
         }

@@ -29,16 +29,16 @@ private struct ScenarioText {
     var lines: [String] {
         var lines = heading
         for (number, step) in scenario.steps.enumerated() {
-            lines += ["", "  \(ink("step \(number + 1)", .dim))  \(step.name.printable)"]
+            lines += ["", "▸ \(ink("step \(number + 1):", .dim)) \(step.name.printable)"]
             lines += StepText(step: step, ink: ink, isVerbose: isVerbose).lines
         }
         if let error = scenario.error {
             lines.append("")
-            lines += hanging("  ? ", error.printable).map { ink($0, .magenta) }
+            lines += hanging("? ", error.printable).map { ink($0, .magenta) }
         }
         if !scenario.assumptions.isEmpty, isVerbose {
             lines +=
-                ["", "  assumed:"] + scenario.assumptions.flatMap { hanging("    - ", $0.printable) }
+                ["", "assumed:"] + scenario.assumptions.flatMap { hanging("  - ", $0.printable) }
         }
         return lines
     }
@@ -84,12 +84,12 @@ private struct StepText {
         for probe in step.probes {
             let mark = probe.result == .contained ? ink("✓", .green) : ink("!", .alarm)
             lines.append(
-                "    \(mark) probe \(probe.technique.printable)  \(probe.from)  \(probe.result.rawValue)")
+                "  \(mark) probe \(probe.technique.printable)  \(probe.from)  \(probe.result.rawValue)")
             if probe.result == .escaped || isVerbose { lines += evidenceLines(probe.evidence, ink) }
         }
         lines += step.commands.flatMap(commandLines)
         for assertion in step.assertions {
-            lines += hanging("    \(assertion.passed ? "✓" : "✗") assert ", assertion.message.printable)
+            lines += hanging("  \(assertion.passed ? "✓" : "✗") assert ", assertion.message.printable)
                 .map { assertion.passed ? $0 : ink($0, .red) }
             if !assertion.passed { lines += detailLines("asked at", [assertion.location], ink) }
         }
@@ -98,8 +98,8 @@ private struct StepText {
 
     private func commandLines(_ command: CommandResult) -> [String] {
         let mark = command.passed ? ink("✓", .green) : ink("✗", .red)
-        let head = "    \(mark) \(ink(command.in, .dim)) $ \(command.run.printable)"
-        let plainWidth = 4 + 2 + command.in.count + 3 + command.run.printable.count
+        let head = "  \(mark) \(ink(command.in, .dim)) $ \(command.run.printable)"
+        let plainWidth = 2 + 2 + command.in.count + 3 + command.run.printable.count
         let exit = "exit \(command.exitCode)"
         var lines =
             plainWidth + 2 + exit.count <= TextReport.width
