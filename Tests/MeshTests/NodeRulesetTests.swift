@@ -124,7 +124,7 @@ struct NodeRulesetTests {
         Golden.expect(KubernetesFixture.plan("").internet.ruleset.text, equals: "internet.nft")
     }
 
-    @Test("1000 pods and 200 policies are planned in linear time")
+    @Test("1000 pods and 200 policies are planned in a moment")
     func large() {
         let pods = (0..<20).map { number in
             """
