@@ -67,6 +67,7 @@ extension Resource {
 package struct ResourceSet: Sendable {
     package private(set) var all: [any Resource] = []
     private var positions: [ResourceID: Int] = [:]
+    private var deletions: [ResourceID: Int] = [:]
 
     package init() {}
 
@@ -85,9 +86,13 @@ package struct ResourceSet: Sendable {
     package mutating func delete(_ id: ResourceID) -> Bool {
         guard let position = positions.removeValue(forKey: id) else { return false }
         all.remove(at: position)
+        deletions[id, default: 0] += 1
         for (other, index) in positions where index > position { positions[other] = index - 1 }
         return true
     }
+
+    /// Tells an object from its deleted namesakes, as Kubernetes' UIDs do: how many there were before it.
+    package func incarnation(of id: ResourceID) -> Int { deletions[id] ?? 0 }
 
     /// All objects of a kind, oldest first (creation time where given, then order of application).
     package func resources<R: Resource>(_ type: R.Type) -> [R] {

@@ -9,6 +9,7 @@ package struct ClusterBuilder: Sendable {
     private struct Started: Sendable {
         var index: Int
         var generation: Int
+        var incarnation: Int
         var template: PodTemplate
         var capture: CaptureSettings?
     }
@@ -64,8 +65,12 @@ package struct ClusterBuilder: Sendable {
         for entry in templates {
             let workload = PodID(namespace: entry.id.namespace, name: entry.workload)
             let isRestarted = restarts.contains(entry.id) || restarts.contains(workload)
-            var record = started[entry.id] ?? Started(index: 0, generation: 0, template: entry.template)
-            if record.generation == 0 || isRestarted || record.template.needsNewPod(entry.template, entry.isBare) {
+            var record =
+                started[entry.id]
+                ?? Started(index: 0, generation: 0, incarnation: entry.incarnation, template: entry.template)
+            if record.generation == 0 || isRestarted || record.incarnation != entry.incarnation
+                || record.template.needsNewPod(entry.template, entry.isBare)
+            {
                 if record.index == 0 {
                     record.index = nextPodIndex
                     nextPodIndex += 1
@@ -74,6 +79,7 @@ package struct ClusterBuilder: Sendable {
                 record.capture = capture(of: entry, at: record.index, injection, &diagnostics)
             }
             record.template = entry.template
+            record.incarnation = entry.incarnation
             running[entry.id] = record
             let addresses = Self.addresses(of: entry, at: record.index)
             for address in addresses {

@@ -67,6 +67,16 @@ struct ClusterBuilderTests {
         #expect(after?.generation == 2 && after?.index != before?.index)
     }
 
+    @Test("deleting and applying in one step starts the pods anew")
+    func deletedAndApplied() {
+        var fixture = KubernetesFixture(Self.sleep)
+        _ = fixture.plan()
+        fixture.delete("Deployment", "default", "sleep")
+        fixture.apply(KubernetesFixture.namespace("default", "{istio-injection: enabled}") + Self.sleep)
+        let pod = fixture.plan().pod("sleep-1")?.pod
+        #expect(pod?.generation == 2 && pod?.hasSidecar == true)
+    }
+
     @Test("the DNS server is built in unless the manifests bring one")
     func dns() {
         let builtIn = KubernetesFixture.plan("")

@@ -29,6 +29,8 @@ struct PodTemplates {
         var workloadKind: String
         /// True for a `Pod` of its own.
         var isBare: Bool
+        /// Which of several objects of that name, one after the other, made the pod.
+        var incarnation: Int
         var template: PodTemplate
         var annotations: [String: Located<String>]
         var spec: PodSpec
@@ -39,11 +41,13 @@ struct PodTemplates {
 
     private(set) var all: [Entry] = []
     private var names: Set<PodID> = []
+    private let resources: ResourceSet
 
     static let dnsLabel = (key: "k8s-app", value: "kube-dns")
     static let dnsID = PodID(namespace: "kube-system", name: "kube-dns")
 
     init(_ resources: ResourceSet) {
+        self.resources = resources
         let pods = resources.resources(Pod.self)
         let workloads = resources.resources(Workload.self)
         let metadata =
@@ -86,6 +90,7 @@ struct PodTemplates {
         all.append(
             Entry(
                 id: id, workload: id.name, workloadKind: Pod.kind, isBare: true,
+                incarnation: resources.incarnation(of: pod.id),
                 template: PodTemplate(
                     labels: pod.metadata.labels, annotations: pod.metadata.annotations, spec: pod.spec),
                 annotations: pod.metadata.annotations, spec: pod.spec, addresses: pod.addresses,
@@ -116,7 +121,8 @@ struct PodTemplates {
             }
             all.append(
                 Entry(
-                    id: id, workload: name, workloadKind: kind.rawValue, isBare: false, template: template,
+                    id: id, workload: name, workloadKind: kind.rawValue, isBare: false,
+                    incarnation: resources.incarnation(of: workload.id), template: template,
                     annotations: metadata.annotations, spec: spec, addresses: [], origin: workload.origin()))
         }
     }
