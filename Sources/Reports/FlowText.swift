@@ -36,7 +36,8 @@ struct FlowText {
         if observed.outcome != .allowed || !flow.passed || isVerbose {
             lines += detailLines("seen", observed.reason.isEmpty ? [] : [observed.reason.printable], ink)
         }
-        if let error = observed.error, observed.outcome != .allowed || !flow.passed {
+        // What the client saw explains a surprise; it decides nothing.
+        if let error = observed.error, !flow.passed || observed.outcome == .failed || isVerbose {
             lines += detailLines("client", [error.printable], ink)
         }
         if !flow.passed { lines += detailLines("asked at", [flow.location], ink) }
