@@ -108,8 +108,10 @@ struct PodSocket {
 
     struct Failure: Error { let errno: Int32 }
 
-    init(_ family: IPFamily, _ type: __socket_type, in namespace: NetworkNamespace) throws {
-        descriptor = try namespace.enter {
+    init(
+        _ family: IPFamily, _ type: __socket_type, in namespace: NetworkNamespace, uid: UInt32 = 0, gid: UInt32 = 0
+    ) throws {
+        descriptor = try namespace.enter(as: uid, gid: gid) {
             let number = socket(family == .ipv4 ? AF_INET : AF_INET6, Int32(type.rawValue), 0)
             guard number >= 0 else { throw Failure(errno: errno) }
             var timeout = timeval(tv_sec: 3, tv_usec: 0)
@@ -135,6 +137,15 @@ struct PodSocket {
     func send(to endpoint: IPEndpoint) throws {
         try call(endpoint) { sendto(descriptor.number, "x", 1, 0, $0, $1) == 1 ? 0 : -1 }
     }
+
+    /// True when a connection has come; one that was made is there at once.
+    func hasConnection() -> Bool {
+        let accepted = accept(descriptor.number, nil, nil)
+        if accepted >= 0 { close(accepted) }
+        return accepted >= 0
+    }
+
+    func stopWaiting() { _ = fcntl(descriptor.number, F_SETFL, O_NONBLOCK) }
 
     /// True when a datagram comes within the time limit.
     func receives() -> Bool {
