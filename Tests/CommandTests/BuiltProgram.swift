@@ -7,7 +7,7 @@ struct BuiltProgram {
     var diagnostics: String
 
     /// The products' directory: that of the running test bundle.
-    private static let executable = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+    static let executable = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         .deletingLastPathComponent().appending(path: "egress-lab")
 
     /// Runs `egress-lab` to its end. `user` other than nil runs it as that user, which needs root.
@@ -50,7 +50,7 @@ struct BuiltProgram {
 
 /// Runs `body` with a directory that holds `files`, and takes it away again.
 func withDirectory<Result>(_ files: [String: String], _ body: (String) throws -> Result) throws -> Result {
-    let directory = FileManager.default.temporaryDirectory.appending(path: "egress-lab-\(UUID().uuidString)")
+    let directory = FileManager.default.temporaryDirectory.appending(path: "command-test-\(UUID().uuidString)")
     defer { try? FileManager.default.removeItem(at: directory) }
     for (name, text) in files {
         let file = directory.appending(path: name)
