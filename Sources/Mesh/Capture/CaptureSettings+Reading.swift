@@ -6,7 +6,6 @@ extension CaptureSettings {
     package static let defaultLoopbackRange = IPPrefix(.loopbackIPv4)
     /// Ports of the proxy's own that are never captured inbound; the agent's status port joins them.
     package static let alwaysExcludedInboundPorts: Set<UInt16> = [15090, 15021, 15020]
-    private static let traffic = "traffic.sidecar.istio.io/"
 
     /// The settings of a pod that starts now: annotations before mesh values before defaults (capture.md §2).
     ///
