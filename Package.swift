@@ -20,6 +20,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
     ],
     targets: [
         .systemLibrary(name: "CMnl", path: "Sources/CMnl", pkgConfig: "libmnl", providers: [.apt(["libmnl-dev"])]),
@@ -53,6 +54,7 @@ let package = Package(
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "X509", package: "swift-certificates"),
                 .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "SwiftASN1", package: "swift-asn1"),
             ]),
         .target(name: "Reports", dependencies: ["Evidence", "Manifests", "NetworkAddresses"]),
         .executableTarget(
@@ -67,8 +69,11 @@ let package = Package(
         .testTarget(name: "NetworkAddressesTests", dependencies: ["NetworkAddresses"]),
         .testTarget(name: "NetlinkTests", dependencies: ["Netlink", "CLinux", "NetworkAddresses", "TestSupport"]),
         .testTarget(
-            name: "NftablesTests", dependencies: ["Nftables", "Netlink", "CLinux", "NetworkAddresses", "TestSupport"]),
-        .testTarget(name: "ManifestsTests", dependencies: ["Manifests", "NetworkAddresses", "TestSupport"]),
+            name: "NftablesTests", dependencies: ["Nftables", "Netlink", "CLinux", "NetworkAddresses", "TestSupport"],
+            exclude: ["Goldens"]),
+        .testTarget(
+            name: "ManifestsTests", dependencies: ["Manifests", "NetworkAddresses", "TestSupport"],
+            exclude: ["Fixtures"]),
         .testTarget(name: "ProxyModelTests", dependencies: ["ProxyModel", "NetworkAddresses"]),
         .testTarget(
             name: "ProxyTests",
@@ -84,7 +89,10 @@ let package = Package(
             ]),
         .testTarget(
             name: "MeshTests",
-            dependencies: ["Mesh", "Manifests", "ProxyModel", "Nftables", "Netlink", "NetworkAddresses", "TestSupport"]),
+            dependencies: [
+                "Mesh", "Manifests", "ProxyModel", "Nftables", "Netlink", "NetworkAddresses", "TestSupport",
+            ],
+            exclude: ["Goldens", "Istio/Goldens"]),
         .testTarget(name: "EvidenceTests", dependencies: ["Evidence", "Manifests", "NetworkAddresses"]),
         .testTarget(
             name: "ReportsTests", dependencies: ["Reports", "Evidence", "Manifests", "TestSupport"],
@@ -92,7 +100,7 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "egress-lab", "Evidence", "Lab", "Mesh", "Manifests", "TestSupport",
+                "egress-lab", "Evidence", "Lab", "Mesh", "Manifests", "Netlink", "TestSupport", "Yams",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .testTarget(
@@ -104,7 +112,10 @@ let package = Package(
             ]),
         .executableTarget(
             name: "egress-lab-bench",
-            dependencies: ["Lab", "Evidence", "Manifests", "Mesh", "Netlink", "NetworkAddresses", nio("NIOPosix")],
+            dependencies: [
+                "Lab", "Evidence", "Manifests", "Mesh", "Netlink", "Nftables", "NetworkAddresses", nio("NIOCore"),
+                nio("NIOPosix"),
+            ],
             path: "Tests/Benchmarks"),
     ]
 )

@@ -3,8 +3,10 @@ import Foundation
 import Lab
 import Manifests
 import Mesh
+import NIOCore
 import NIOPosix
 import Netlink
+import NetworkAddresses
 
 /// From asking a flow that a NetworkPolicy drops to its verdict.
 struct BlockedFlowBenchmark: Benchmark {

@@ -2,8 +2,10 @@ import Foundation
 import Lab
 import Manifests
 import Mesh
+import NIOCore
 import NIOPosix
 import Netlink
+import NetworkAddresses
 import Nftables
 
 /// A lab of pods with capture rules and a policy each, from the finished plan to the moment when all is in force.
@@ -82,6 +84,6 @@ struct SidecarMemoryBenchmark: Benchmark {
         guard let line = status.split(separator: "\n").first(where: { $0.hasPrefix("VmRSS:") }),
             let kibibytes = Double(line.split(separator: " ").dropFirst().first.map(String.init) ?? "")
         else { throw BenchmarkError("no VmRSS in /proc/self/status") }
-        return try await withExtendedLifetime(lab) { kibibytes / 1024 }
+        return withExtendedLifetime(lab) { kibibytes / 1024 }
     }
 }

@@ -1,0 +1,90 @@
+import Foundation
+import Netlink
+import TestSupport
+import Testing
+
+/// A run that is killed leaves nothing, whatever it was doing.
+@Suite(.serialized) struct KilledRunKernelTests {
+    /// What a lab could leave on the host.
+    private struct HostState: Equatable {
+        var links: String
+        var rules: String
+        var routes: String
+        var namespaces: Set<String>
+        var mounts: String
+        var processes: Set<String>
+        var temporaryFiles: Set<String>
+
+        static func now() throws -> HostState {
+            HostState(
+                links: try output("/usr/sbin/ip", "-o", "link"), rules: try output("/usr/sbin/nft", "list", "ruleset"),
+                routes: try output("/usr/sbin/ip", "route", "show", "table", "all"),
+                namespaces: try networkNamespaces(),
+                mounts: try String(contentsOfFile: "/proc/self/mounts", encoding: .utf8),
+                processes: try egressLabProcesses(),
+                temporaryFiles: Set(
+                    try FileManager.default.contentsOfDirectory(atPath: "/tmp").filter { $0.contains("egress-lab") }))
+        }
+
+        private static func output(_ program: String, _ arguments: String...) throws -> String {
+            let specification = ChildSpecification(program, arguments, environment: ["PATH=/usr/sbin:/usr/bin"])
+            // Routes and links carry no counters, but the order of a dump is the kernel's.
+            return try ChildProcess.run(specification, timeout: .seconds(10)).standardOutput
+        }
+
+        /// Every network namespace that a process of this machine is in.
+        private static func networkNamespaces() throws -> Set<String> {
+            let processes = try FileManager.default.contentsOfDirectory(atPath: "/proc").filter { Int($0) != nil }
+            return Set(
+                processes.compactMap {
+                    try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\($0)/ns/net")
+                })
+        }
+
+        private static func egressLabProcesses() throws -> Set<String> {
+            let processes = try FileManager.default.contentsOfDirectory(atPath: "/proc").filter { Int($0) != nil }
+            return Set(
+                processes.filter { id in
+                    guard let data = FileManager.default.contents(atPath: "/proc/\(id)/cmdline") else { return false }
+                    let line = String(decoding: data, as: UTF8.self).split(separator: "\0")
+                    return line.dropFirst().first == "worker" || line.contains { $0.hasPrefix("scenarios/") }
+                })
+        }
+    }
+
+    private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().path
+
+    @Test(
+        "SIGKILL at any moment of a run leaves no namespace, process, interface, rule or file", .requiresRoot,
+        arguments: [5, 20, 40, 60, 90, 130, 180, 250, 400])
+    func nothingRemains(milliseconds: Int) throws {
+        let before = try HostState.now()
+        var specification = ChildSpecification(BuiltProgram.executable.path, ["run", "scenarios/document-000/timeout"])
+        specification.environment = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]
+        specification.workingDirectory = Self.root
+        let child = try ChildProcess.spawn(specification)
+        _ = try child.wait(timeout: .milliseconds(milliseconds))
+        child.kill()
+        _ = try child.wait()
+        // The kernel takes namespaces apart in a worker of its own; wait for the state, not for a time.
+        let deadline = ContinuousClock.now + .seconds(10)
+        var after = try HostState.now()
+        while after != before, ContinuousClock.now < deadline {
+            _ = try ChildProcess.run(ChildSpecification("/bin/true"), timeout: .seconds(1))
+            after = try HostState.now()
+        }
+        #expect(after == before)
+    }
+
+    @Test("a run that ends by itself leaves the host as it was, too", .requiresRoot)
+    func nothingRemainsAfterSuccess() throws {
+        let before = try HostState.now()
+        let run = try BuiltProgram.run("run", "scenarios/demo", in: Self.root)
+        #expect(run.status == 0, "\(run.output)\(run.diagnostics)")
+        let deadline = ContinuousClock.now + .seconds(10)
+        var after = try HostState.now()
+        while after != before, ContinuousClock.now < deadline { after = try HostState.now() }
+        #expect(after == before)
+    }
+}

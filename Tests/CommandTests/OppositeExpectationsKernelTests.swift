@@ -1,0 +1,149 @@
+import Evidence
+import Foundation
+import Manifests
+import TestSupport
+import Testing
+import Yams
+
+/// Every expectation of every scenario is able to fail: turned into its opposite, `run` exits 1 and names the flow.
+@Suite struct OppositeExpectationsKernelTests {
+    static let scenarios: [String] = {
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().appendingPathComponent("scenarios").path
+        return ScenarioLocator.find(paths: [root]).value
+    }()
+
+    @Test("the opposite of each expectation fails, and nothing else does", .requiresRoot, arguments: scenarios)
+    func oppositesFail(file: String) throws {
+        // One expectation of every flow, command and assertion is turned at a time: they are judged one by one.
+        var round = 0
+        while true {
+            let text = try String(contentsOfFile: file, encoding: .utf8)
+            var scenario = try #require(try Yams.load(yaml: text) as? [String: Any])
+            let turned = Inverter.invert(&scenario, round: round)
+            guard !turned.isEmpty else { break }
+            let copy = FileManager.default.temporaryDirectory.appendingPathComponent("opposite-\(UUID().uuidString)")
+            defer { try? FileManager.default.removeItem(at: copy) }
+            try FileManager.default.copyItem(at: URL(fileURLWithPath: file).deletingLastPathComponent(), to: copy)
+            try Yams.dump(object: scenario).write(
+                to: copy.appendingPathComponent("scenario.yaml"), atomically: true, encoding: .utf8)
+
+            let run = try BuiltProgram.run("run", copy.path, "--format", "json")
+            #expect(run.status == 1, "\(file), round \(round): \(run.diagnostics)")
+            let result = try JSONDecoder().decode(RunResult.self, from: Data(run.output.utf8))
+            #expect(failures(of: result) == turned, "\(file), round \(round)")
+            round += 1
+        }
+        #expect(round > 0, "\(file) expects nothing")
+    }
+
+    /// `step index/kind/index` of all that did not pass.
+    private func failures(of result: RunResult) -> Set<String> {
+        var failed: Set<String> = []
+        for scenario in result.scenarios {
+            for (step, results) in scenario.steps.enumerated() {
+                for (index, flow) in results.flows.enumerated() where !flow.passed {
+                    failed.insert("\(step)/flows/\(index)")
+                }
+                for (index, command) in results.commands.enumerated() where !command.passed {
+                    failed.insert("\(step)/commands/\(index)")
+                }
+                for (index, assertion) in results.assertions.enumerated() where !assertion.passed {
+                    failed.insert("\(step)/assert/\(index)")
+                }
+            }
+        }
+        return failed
+    }
+}
+
+/// Turns expectations of a scenario, as YAML gives it, into their opposites.
+private enum Inverter {
+    /// Turns the expectation number `round` of every item that has so many; returns where.
+    static func invert(_ scenario: inout [String: Any], round: Int) -> Set<String> {
+        guard var spec = scenario["spec"] as? [String: Any], var steps = spec["steps"] as? [[String: Any]] else {
+            return []
+        }
+        var turned: Set<String> = []
+        for step in steps.indices {
+            for (kind, turn) in [("flows", turnFlow), ("commands", turnCommand), ("assert", turnAssertion)] {
+                guard var items = steps[step][kind] as? [[String: Any]] else { continue }
+                for index in items.indices where turn(&items[index], round) {
+                    turned.insert("\(step)/\(kind)/\(index)")
+                }
+                steps[step][kind] = items
+            }
+        }
+        spec["steps"] = steps
+        scenario["spec"] = spec
+        return turned
+    }
+
+    private static func turnFlow(_ flow: inout [String: Any], _ round: Int) -> Bool {
+        guard var expect = flow["expect"] as? [String: Any] else {
+            guard round == 0, let outcome = flow["expect"] as? String else { return false }
+            flow["expect"] = opposite(outcome)
+            return true
+        }
+        let keys = ["outcome", "by", "path", "status", "headers", "body", "duration", "error"].filter {
+            expect[$0] != nil
+        }
+        guard round < keys.count else { return false }
+        switch keys[round] {
+        case "outcome": expect["outcome"] = opposite(expect["outcome"] as? String ?? "")
+        case "by": expect["by"] = (expect["by"] as? String) == "dns" ? "boundary" : "dns"
+        case "path": expect["path"] = (expect["path"] as? [Any] ?? []) + ["sni-proxy"]
+        case "status": expect["status"] = 299
+        case "headers": expect["headers"] = ["x-no-such-header": "there"]
+        case "body": expect["body"] = "no body has this text: 8f1c"
+        case "duration": expect["duration"] = "100s..101s"
+        default: expect["error"] = "no error has this text: 8f1c"
+        }
+        flow["expect"] = expect
+        return true
+    }
+
+    private static func opposite(_ outcome: String) -> String { outcome == "allowed" ? "denied" : "allowed" }
+
+    private static func turnCommand(_ command: inout [String: Any], _ round: Int) -> Bool {
+        var expect = command["expect"] as? [String: Any] ?? [:]
+        let keys =
+            ["exitCode"]
+            + ["stdout", "stderr", "stdoutContains", "stdoutLacks", "stderrContains"].filter {
+                expect[$0] != nil
+            }
+        guard round < keys.count else { return false }
+        switch keys[round] {
+        case "exitCode": expect["exitCode"] = (expect["exitCode"] as? Int ?? 0) + 1
+        case "stdoutLacks":
+            // What is there can't be lacked: the empty text is in everything.
+            expect["stdoutLacks"] = nil
+            expect["stdoutContains"] = "no output has this text: 8f1c"
+        default: expect[keys[round]] = "no output has this text: 8f1c"
+        }
+        command["expect"] = expect
+        return true
+    }
+
+    private static func turnAssertion(_ assertion: inout [String: Any], _ round: Int) -> Bool {
+        guard round == 0 else { return false }
+        if let wanted = assertion["contains"] {
+            assertion["contains"] = nil
+            assertion["count"] = nil
+            assertion["lacks"] = wanted
+        } else if let unwanted = assertion["lacks"] {
+            assertion["lacks"] = nil
+            assertion["contains"] = unwanted
+        } else if assertion["line"] != nil {
+            assertion["line"] = "no line has this text: 8f1c"
+        } else if let number = assertion["equals"] as? Int {
+            assertion["equals"] = number + 1
+        } else if assertion["atLeast"] != nil {
+            assertion["atLeast"] = 1_000_000
+        } else if let number = assertion["atMost"] as? Int {
+            assertion["atMost"] = nil
+            assertion["atLeast"] = number + 1
+        }
+        return true
+    }
+}
