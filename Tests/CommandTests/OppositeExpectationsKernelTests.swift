@@ -6,51 +6,65 @@ import Testing
 import Yams
 
 /// Every expectation of every scenario is able to fail: turned into its opposite, `run` exits 1 and names the flow.
-@Suite struct OppositeExpectationsKernelTests {
+@Suite(.serialized) struct OppositeExpectationsKernelTests {
     static let scenarios: [String] = {
         let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().appendingPathComponent("scenarios").path
         return ScenarioLocator.find(paths: [root]).value
     }()
 
-    @Test("the opposite of each expectation fails, and nothing else does", .requiresRoot, arguments: scenarios)
-    func oppositesFail(file: String) throws {
-        // One expectation of every flow, command and assertion is turned at a time: they are judged one by one.
-        var round = 0
-        while true {
+    @Test(
+        "the opposite of each expectation fails, and nothing else does", .requiresRoot, arguments: 0..<Inverter.rounds)
+    func oppositesFail(round: Int) throws {
+        // One expectation of every flow, command and assertion is turned in a round: they are judged one by one.
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("opposites-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        var turned: [String: Set<String>] = [:]
+        for file in Self.scenarios {
             let text = try String(contentsOfFile: file, encoding: .utf8)
             var scenario = try #require(try Yams.load(yaml: text) as? [String: Any])
-            let turned = Inverter.invert(&scenario, round: round)
-            guard !turned.isEmpty else { break }
-            let copy = FileManager.default.temporaryDirectory.appendingPathComponent("opposite-\(UUID().uuidString)")
-            defer { try? FileManager.default.removeItem(at: copy) }
+            let places = Inverter.invert(&scenario, round: round)
+            guard !places.isEmpty else { continue }
+            let name = "scenario-\(turned.count)"
+            let copy = folder.appendingPathComponent(name)
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
             try FileManager.default.copyItem(at: URL(fileURLWithPath: file).deletingLastPathComponent(), to: copy)
             try Yams.dump(object: scenario).write(
                 to: copy.appendingPathComponent("scenario.yaml"), atomically: true, encoding: .utf8)
-
-            let run = try BuiltProgram.run("run", copy.path, "--format", "json")
-            #expect(run.status == 1, "\(file), round \(round): \(run.diagnostics)")
-            let result = try JSONDecoder().decode(RunResult.self, from: Data(run.output.utf8))
-            #expect(failures(of: result) == turned, "\(file), round \(round)")
-            round += 1
+            turned[name] = places
         }
-        #expect(round > 0, "\(file) expects nothing")
+        #expect(!turned.isEmpty, "no scenario has so many expectations: lower Inverter.rounds")
+
+        let run = try BuiltProgram.run("run", folder.path, "--format", "json", "--jobs", "2")
+        #expect(run.status == 1, "\(run.diagnostics)")
+        let results = try JSONDecoder().decode(RunResult.self, from: Data(run.output.utf8))
+        for (name, places) in turned {
+            let result = results.scenarios.first { $0.path.contains("/\(name)/") }
+            #expect(result?.result == .failed, "\(result?.name ?? name): \(result?.error ?? "")")
+            #expect(result.map(failures) == places, "\(result?.name ?? name)")
+        }
+    }
+
+    @Test("every expectation has its round", arguments: scenarios)
+    func roundsSuffice(file: String) throws {
+        let text = try String(contentsOfFile: file, encoding: .utf8)
+        var scenario = try #require(try Yams.load(yaml: text) as? [String: Any])
+        #expect(Inverter.invert(&scenario, round: Inverter.rounds).isEmpty)
+        #expect(!Inverter.invert(&scenario, round: 0).isEmpty, "it expects nothing")
     }
 
     /// `step index/kind/index` of all that did not pass.
-    private func failures(of result: RunResult) -> Set<String> {
+    private func failures(of scenario: ScenarioResult) -> Set<String> {
         var failed: Set<String> = []
-        for scenario in result.scenarios {
-            for (step, results) in scenario.steps.enumerated() {
-                for (index, flow) in results.flows.enumerated() where !flow.passed {
-                    failed.insert("\(step)/flows/\(index)")
-                }
-                for (index, command) in results.commands.enumerated() where !command.passed {
-                    failed.insert("\(step)/commands/\(index)")
-                }
-                for (index, assertion) in results.assertions.enumerated() where !assertion.passed {
-                    failed.insert("\(step)/assert/\(index)")
-                }
+        for (step, results) in scenario.steps.enumerated() {
+            for (index, flow) in results.flows.enumerated() where !flow.passed {
+                failed.insert("\(step)/flows/\(index)")
+            }
+            for (index, command) in results.commands.enumerated() where !command.passed {
+                failed.insert("\(step)/commands/\(index)")
+            }
+            for (index, assertion) in results.assertions.enumerated() where !assertion.passed {
+                failed.insert("\(step)/assert/\(index)")
             }
         }
         return failed
@@ -59,6 +73,9 @@ import Yams
 
 /// Turns expectations of a scenario, as YAML gives it, into their opposites.
 private enum Inverter {
+    /// The most expectations that any one item of the scenarios has.
+    static let rounds = 5
+
     /// Turns the expectation number `round` of every item that has so many; returns where.
     static func invert(_ scenario: inout [String: Any], round: Int) -> Set<String> {
         guard var spec = scenario["spec"] as? [String: Any], var steps = spec["steps"] as? [[String: Any]] else {

@@ -27,7 +27,10 @@ package struct FlowRunner: Sendable {
     /// Sends the flow as often as it asks, one after the other; the first that differs from the expectation counts.
     package func run(_ flow: Flow) async -> FlowResult {
         var result = await runOnce(flow)
-        for _ in 1..<max(flow.count, 1) where result.passed { result = await runOnce(flow) }
+        for _ in 1..<max(flow.count, 1) {
+            let next = await runOnce(flow)
+            if result.passed { result = next }
+        }
         return result
     }
 
