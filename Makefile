@@ -6,16 +6,18 @@ DESTDIR ?=
 # `sudo` where we are not root already.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-BUILD_FLAGS := -c release --static-swift-stdlib --product egress-lab
+RELEASE_FLAGS := -c release --static-swift-stdlib
+BUILD_FLAGS := $(RELEASE_FLAGS) --product egress-lab
 BINARY := .build/release/egress-lab
 TESTS := .build/debug/egress-labPackageTests.xctest
 SOURCES := Package.swift Sources Tests
+SUITES := $(filter-out TestSupport Benchmarks,$(notdir $(wildcard Tests/*)))
 # Tests, `check` and the debug build share these, so that there is one debug build.
 DEBUG := EGRESS_LAB_STRICT=1
 
 PACKAGES := libmnl-dev libnftnl-dev libldns-dev pkg-config nftables iproute2 curl openssl
 
-.PHONY: setup build demo test check format install clean
+.PHONY: setup build demo test check bench format install clean
 
 # Installs the Debian packages that are missing; does nothing when none is.
 setup:
@@ -38,9 +40,18 @@ demo: build
 
 test: build
 	$(DEBUG) $(SWIFT) build --build-tests
-	@# The test program itself, not `swift test`: as root that would leave root's files in .build.
-	$(SUDO) env PATH="$$PATH" $(if $(CI),CI=$(CI)) $(TESTS) --testing-library swift-testing
+	@# The test program itself, not `swift test`: as root that would leave root's files in .build. Suite by suite:
+	@# tests that wait for processes and sockets starve each other when all of them share two threads.
+	@set -e; for suite in $(SUITES); do \
+	    echo "--- $$suite"; \
+	    $(SUDO) env PATH="$$PATH" $(if $(CI),CI=$(CI)) $(TESTS) --testing-library swift-testing --filter "$$suite"; \
+	done
 	$(SUDO) $(BINARY) run scenarios
+
+# The promised figures beside their rivals; each in a process and namespaces of its own.
+bench: build
+	$(SWIFT) build $(RELEASE_FLAGS) --product egress-lab-bench
+	$(SUDO) .build/release/egress-lab-bench $(BENCHMARKS)
 
 check: setup
 	$(SWIFT) format lint --strict --recursive --parallel $(SOURCES)
