@@ -42,7 +42,7 @@ package struct LabPlanner: Sendable {
         let plan = LabPlan(
             pods: pods, node: node, internet: InternetPlanner(hosts: internet).plan(), dns: dns,
             clusterRanges: clusterRanges, translations: Self.translations(of: cluster),
-            assumptions: Self.assumptions(policies))
+            assumptions: Self.assumptions(policies, mesh))
         return (plan, diagnostics.uniqued)
     }
 
@@ -94,10 +94,13 @@ package struct LabPlanner: Sendable {
         return result
     }
 
-    /// What was assumed where Kubernetes leaves a choice (networkpolicy.md, `impl`).
-    private static func assumptions(_ policies: [NetworkPolicy]) -> [String] {
-        guard !policies.isEmpty else { return [] }
-        return [
+    /// What was assumed where Kubernetes leaves a choice (networkpolicy.md, `impl`), and where the lab differs.
+    private static func assumptions(_ policies: [NetworkPolicy], _ mesh: MeshConfig) -> [String] {
+        let logging =
+            mesh.accessLogFile == nil
+            ? ["access logs are kept although the mesh does not ask for them (accessLogFile is not set)"] : []
+        guard !policies.isEmpty else { return logging }
+        return logging + [
             "NetworkPolicy: denied packets are dropped without an answer",
             "NetworkPolicy: ICMP and other protocols pass only under a rule without ports",
             "NetworkPolicy: established flows continue when a policy tightens",

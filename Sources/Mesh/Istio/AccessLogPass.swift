@@ -4,11 +4,13 @@ import ProxyModel
 
 /// What the mesh says about the access log (observability.md §1).
 enum AccessLogPass {
-    /// nil without `accessLogFile`: Istio's default.
+    /// nil where `accessLogFile` is empty. Where it is not set at all, Istio 1.0 logged and later releases don't; the lab
+    /// logs all the same, in the release's own format, because logs are what its users look at.
     static func configuration(
         mesh: MeshConfig, isIstio10: Bool, diagnostics: DiagnosticCollector
     ) -> AccessLogConfiguration? {
-        guard let path = mesh.accessLogFile, !path.isEmpty else { return nil }
+        let path = mesh.accessLogFile ?? "/dev/stdout"
+        guard !path.isEmpty else { return nil }
         let isJSON = mesh.accessLogEncoding?.uppercased() == "JSON"
         let builtIn: AccessLogConfiguration.Format =
             isJSON ? .istioJSON : isIstio10 ? .istio10Text : .istioText
