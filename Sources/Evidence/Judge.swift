@@ -229,7 +229,7 @@ extension Hop {
     /// Packets at the boundary that no enforcement point of the wanted kind had handled before.
     func boundaryPackets(behind enforcement: Scenario.Enforcement) -> [PacketSeen] {
         guard enforcement != .none else { return [] }
-        var found = isOutbound ? packets.filter { $0.place == .boundary } : []
+        var found = packets.filter { $0.place == .boundary }
         for proxy in proxied where !proxy.enforces(enforcement) {
             found += proxy.upstream.flatMap { $0.boundaryPackets(behind: enforcement) }
         }

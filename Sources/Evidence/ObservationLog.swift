@@ -6,6 +6,8 @@ package struct ObservationLog: Sendable {
     package var translations: [IPEndpoint: Set<IPEndpoint>] = [:]
     /// The addresses inside the cluster.
     package var clusterRanges: IPPrefixSet
+    /// What a pod that calls itself through a Service seems to call from.
+    package var nodeAddresses: [IPAddress]
 
     private var packets: [FiveTuple: [PacketSeen]] = [:]
     private var drops: [FiveTuple: [DropSeen]] = [:]
@@ -21,7 +23,10 @@ package struct ObservationLog: Sendable {
     /// Messages that the kernel could not deliver.
     package private(set) var lostMessages = 0
 
-    package init(clusterRanges: IPPrefixSet) { self.clusterRanges = clusterRanges }
+    package init(clusterRanges: IPPrefixSet, nodeAddresses: [IPAddress] = []) {
+        self.clusterRanges = clusterRanges
+        self.nodeAddresses = nodeAddresses
+    }
 
     package mutating func add(_ observation: Observation) {
         switch observation {
@@ -46,7 +51,16 @@ package struct ObservationLog: Sendable {
     private func forms(of tuple: FiveTuple) -> [FiveTuple] {
         guard let targets = translations[tuple.destination] else { return [tuple] }
         return [tuple]
-            + targets.sorted().map { FiveTuple(tuple.transport, from: tuple.source, to: $0) }
+            + targets.sorted().flatMap { target -> [FiveTuple] in
+                // On the way back to the caller the node puts its own address in the place of the source's; the port
+                // stays.
+                let sources =
+                    target.address == tuple.source.address
+                    ? nodeAddresses.filter { $0.family == target.address.family } : []
+                return ([tuple.source.address] + sources).map {
+                    FiveTuple(tuple.transport, from: IPEndpoint($0, tuple.source.port), to: target)
+                }
+            }
     }
 
     /// The hop that begins with `tuple`, with everything that followed from it. Only what was seen at or after

@@ -36,8 +36,7 @@ package struct LabPlanner: Sendable {
         diagnostics += outsideClusterDiagnostics()
         let dns = DNSPlanner(cluster: cluster, internet: internet).plan()
         let policies = resources.resources(NetworkPolicy.self)
-        let (node, policyDiagnostics) = NodePlanner(cluster: cluster, policies: policies).plan()
-        diagnostics += policyDiagnostics
+        let node = NodePlanner(cluster: cluster, policies: policies).plan()
         let pods = pods(of: cluster, resources, dns, &diagnostics)
         let plan = LabPlan(
             pods: pods, node: node, internet: InternetPlanner(hosts: internet).plan(), dns: dns,

@@ -42,7 +42,7 @@ package struct ScenarioTimeline: Sendable, Sequence, IteratorProtocol {
         }
         let step = scenario.steps[position]
         var notes: [Diagnostic] = []
-        for id in step.delete where !resources.delete(id.value) {
+        for id in step.delete where !delete(id.value) {
             notes.append(
                 Diagnostic(.note, "there is no \(id.value) to delete in step '\(step.name)'", at: id.location))
         }
@@ -52,6 +52,15 @@ package struct ScenarioTimeline: Sendable, Sequence, IteratorProtocol {
         }
         if let values = step.set { overlays.append(.values(values)) }
         return moment(of: step, notes: notes)
+    }
+
+    /// Removes an object, and with a namespace all that is in it; false when there was none.
+    private mutating func delete(_ id: ResourceID) -> Bool {
+        guard id.kind == Namespace.kind else { return resources.delete(id) }
+        let contents = resources.all.filter { $0.metadata.namespace == id.name && $0.id.kind != Namespace.kind }
+        for resource in contents { resources.delete(resource.id) }
+        // A namespace that objects name exists, even where no manifest makes it.
+        return resources.delete(id) || !contents.isEmpty
     }
 
     private func moment(of step: Step?, notes: [Diagnostic]) -> Moment {

@@ -14,8 +14,9 @@ package final class EvidenceRecorder: Sendable {
     private let clock = ContinuousClock()
     private let start: ContinuousClock.Instant
 
-    package init(clusterRanges: IPPrefixSet) {
-        state = NIOLockedValueBox(State(log: ObservationLog(clusterRanges: clusterRanges)))
+    package init(clusterRanges: IPPrefixSet, nodeAddresses: [IPAddress] = []) {
+        state = NIOLockedValueBox(
+            State(log: ObservationLog(clusterRanges: clusterRanges, nodeAddresses: nodeAddresses)))
         start = clock.now
     }
 

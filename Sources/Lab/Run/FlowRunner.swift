@@ -16,6 +16,9 @@ package struct FlowRunner: Sendable {
     /// How long evidence may take to come in after the client has finished: it is all made in this process and kernel,
     /// so this is generous, and only flows with missing evidence wait for it.
     static let evidenceDeadline = Duration.seconds(2)
+    /// How long clients wait for an answer; for one that need not come they wait no longer than resolvers do.
+    private static let timeoutMs = 60_000
+    private static let datagramTimeoutMs = 5_000
 
     package init(lab: RunningLab, enforcement: Scenario.Enforcement, dns: DNSPlan, node: NodePlan) {
         self.lab = lab
@@ -25,37 +28,54 @@ package struct FlowRunner: Sendable {
     }
 
     /// Sends the flow as often as it asks, one after the other; the first that differs from the expectation counts.
-    package func run(_ flow: Flow) async -> FlowResult {
-        var result = await runOnce(flow)
-        for _ in 1..<max(flow.count, 1) {
-            let next = await runOnce(flow)
-            if result.passed { result = next }
-        }
-        return result
-    }
+    package func run(_ flow: Flow) async -> FlowResult { await begin(flow).result() }
 
-    private func runOnce(_ flow: Flow) async -> FlowResult {
-        do {
-            var client = try await client(of: flow)
-            if case .name(let name) = flow.host, let address = flow.address {
-                // As `curl --resolve`: the name in SNI, Host and certificate, the connection elsewhere.
-                client.site.resolver.hosts[name.lowercased()] = [address]
+    /// Sends the flow; returns when its exchanges are over. Connections that are to be held are open then, and the
+    /// flow is judged when they close.
+    package func begin(_ flow: Flow) async -> HeldFlow {
+        var held: [Task<FlowResult, Never>] = []
+        for _ in 0..<max(flow.count, 1) {
+            do {
+                let open = try await open(flow)
+                let task = Task { await finish(open) }
+                held.append(task)
+                // What isn't held is judged before it is repeated.
+                if flow.hold == nil { _ = await task.value }
+            } catch {
+                held.append(Task { unsent(flow, error) })
             }
-            let record = try await exchange(flow, client)
-            return conclude(flow, record)
-        } catch {
-            // No verdict without evidence: what could not be sent proves nothing.
-            return FlowResult(
-                id: flow.id, from: flow.from.description, to: flow.to, expected: Expected(flow.expect), passed: false,
-                mismatches: ["the flow could not be sent: \(error)"],
-                observed: FlowResult.Observed(outcome: .inconclusive, reason: "the flow could not be sent: \(error)"),
-                location: "\(flow.location.file):\(flow.location.line)")
         }
+        return HeldFlow(flow: flow, tasks: held)
     }
 
-    private func exchange(_ flow: Flow, _ client: FlowSource) async throws -> FlowRecord {
+    /// No verdict without evidence: what could not be sent proves nothing.
+    private func unsent(_ flow: Flow, _ error: any Error) -> FlowResult {
+        FlowResult(
+            id: flow.id, from: flow.from.description, to: flow.to, expected: Expected(flow.expect), passed: false,
+            mismatches: ["the flow could not be sent: \(error)"],
+            observed: FlowResult.Observed(outcome: .inconclusive, reason: "the flow could not be sent: \(error)"),
+            location: "\(flow.location.file):\(flow.location.line)")
+    }
+
+    /// A flow whose exchange is over and whose connection may still be open.
+    private struct OpenFlow: Sendable {
+        var flow: Flow
+        var client: FlowSource
+        var exchange: ClientExchange
+        var result: ClientResult
+        var tracker: FlowTracker
+        var lostBefore: Int
+        var loop: any EventLoop
+    }
+
+    private func open(_ flow: Flow) async throws -> OpenFlow {
+        var client = try await client(of: flow)
+        if case .name(let name) = flow.host, let address = flow.address {
+            // As `curl --resolve`: the name in SNI, Host and certificate, the connection elsewhere.
+            client.site.resolver.hosts[name.lowercased()] = [address]
+        }
         let lostBefore = lab.recorder.lostMessages
-        let tracker = FlowTracker(recorder: lab.recorder)
+        let tracker = FlowTracker(recorder: lab.recorder, endsEarly: !flow.expect.asksTheClient)
         let loop = lab.group.next()
         let request = try await request(flow, from: client)
         let exchange = lab.client.run(request, at: client.site, on: loop, hold: flow.hold != nil) {
@@ -63,22 +83,36 @@ package struct FlowRunner: Sendable {
         }
         tracker.attach(exchange)
         let result = try await exchange.result.get()
-        if let hold = flow.hold, case .seconds(let seconds) = hold { try await Task.sleep(for: .seconds(seconds)) }
-        exchange.close()
-        defer { tracker.finish() }
+        tracker.exchangeEnded()
+        return OpenFlow(
+            flow: flow, client: client, exchange: exchange, result: result, tracker: tracker, lostBefore: lostBefore,
+            loop: loop)
+    }
+
+    /// Closes the connection when its time has come, or when the task is cancelled, and concludes.
+    private func finish(_ open: OpenFlow) async -> FlowResult {
+        switch open.flow.hold {
+        case nil: break
+        case .seconds(let seconds): try? await Task.sleep(for: .seconds(seconds))
+        // Cancelled at the end of the scenario.
+        case .untilEnd: try? await Task.sleep(for: .seconds(1_000_000_000))
+        }
+        open.exchange.close()
+        defer { open.tracker.finish() }
 
         let deadline = ContinuousClock.now + Self.evidenceDeadline
         while true {
-            let seen = tracker.changes
+            let seen = open.tracker.changes
             await lab.drainPacketLogs()
             let record = FlowRecord(
-                scheme: flow.scheme, enforcement: enforcement, attempts: tracker.attempts(), client: saw(result),
-                lostMessages: lab.recorder.lostMessages - lostBefore, way: way(result, tracker, client))
+                scheme: open.flow.scheme, enforcement: enforcement, attempts: open.tracker.attempts(),
+                client: saw(open.result), lostMessages: lab.recorder.lostMessages - open.lostBefore,
+                way: way(open.result, open.client))
             let isSettled =
                 record.attempts.allSatisfy { $0.hop.isSettled(depth: 0) }
                 && Judge().judge(record).outcome != .inconclusive
-            if isSettled || ContinuousClock.now >= deadline { return record }
-            await tracker.change(after: seen, until: deadline, on: loop)
+            if isSettled || ContinuousClock.now >= deadline { return conclude(open.flow, record) }
+            await open.tracker.change(after: seen, until: deadline, on: open.loop)
         }
     }
 
@@ -102,7 +136,7 @@ package struct FlowRunner: Sendable {
             errorStage: result.failure.map { "\($0.stage)" }, durationMs: result.durationMs)
     }
 
-    private func way(_ result: ClientResult, _ tracker: FlowTracker, _ client: FlowSource) -> EscapeWay? {
+    private func way(_ result: ClientResult, _ client: FlowSource) -> EscapeWay? {
         guard let pod = client.pod else { return nil }
         let explanation = CaptureExplanation(pod: pod.plan.pod)
         return result.attempts.lazy.compactMap {
@@ -177,11 +211,63 @@ package struct FlowRunner: Sendable {
             }
             target = .addresses(flow.address.map { [$0] } ?? pod.plan.pod.addresses)
         }
+        var family = flow.family
+        if case .internet(let address) = flow.from {
+            // It has no other address to speak from.
+            guard family == nil || family == address.family else {
+                throw LabError("\(address) can't send \(flow.family?.rawValue ?? "")")
+            }
+            family = address.family
+        }
         return ClientRequest(
             kind: kind, target: target, port: flow.port, path: flow.path, method: flow.method,
             headers: flow.headers.map { ($0.name, $0.value) }, body: flow.body, httpVersion: flow.httpVersion,
-            serverName: flow.sni, hostHeader: flow.hostHeader, family: flow.family)
+            serverName: flow.sni, hostHeader: flow.hostHeader, family: family,
+            timeoutMs: flow.scheme.isConnectionless ? Self.datagramTimeoutMs : Self.timeoutMs)
     }
+}
+
+/// A flow that was sent, with connections that may be open still.
+package struct HeldFlow: Sendable {
+    package let flow: Flow
+    fileprivate let tasks: [Task<FlowResult, Never>]
+
+    /// Waits until the connections have closed at their time; the first that differs from the expectation counts.
+    package func result() async -> FlowResult {
+        var results: [FlowResult] = []
+        for task in tasks { results.append(await task.value) }
+        return results.first { !$0.passed } ?? results[results.count - 1]
+    }
+
+    /// Closes the connections now, and waits for the verdict.
+    package func end() async -> FlowResult {
+        for task in tasks { task.cancel() }
+        return await result()
+    }
+}
+
+extension FlowResult {
+    /// Stands for a flow whose connection is still open; should the lab break down meanwhile, nothing is known of it.
+    init(unfinished flow: Flow) {
+        self.init(
+            id: flow.id, from: flow.from.description, to: flow.to, expected: Expected(flow.expect), passed: false,
+            mismatches: ["its connection was still open when the lab ended"],
+            observed: Observed(
+                outcome: .inconclusive, reason: "its connection was still open when the lab ended"),
+            location: "\(flow.location.file):\(flow.location.line)")
+    }
+}
+
+extension FlowExpectation {
+    /// True when a denial is expected to show in a way that only the client can see: then nothing may cut its exchange
+    /// short.
+    fileprivate var asksTheClient: Bool {
+        outcome == .denied && (status != nil || body != nil || !headers.isEmpty || durationMs != nil)
+    }
+}
+
+extension Flow.Scheme {
+    fileprivate var isConnectionless: Bool { self == .udp || self == .icmp }
 }
 
 extension ClientRequest.Kind {

@@ -17,14 +17,21 @@ final class FlowTracker: Sendable {
         var exchange: ClientExchange?
         /// Drops seen before the exchange was attached.
         var pending: [FiveTuple] = []
+        /// True once the exchange is over: what is dropped later ends nothing any more.
+        var isOver = false
         var changes = 0
         var waiters: [CheckedContinuation<Void, Never>] = []
     }
 
     private let recorder: EvidenceRecorder
+    /// False: the client is to see for itself what becomes of a connection that is dropped behind its proxy.
+    private let endsEarly: Bool
     private let state = NIOLockedValueBox(State())
 
-    init(recorder: EvidenceRecorder) { self.recorder = recorder }
+    init(recorder: EvidenceRecorder, endsEarly: Bool = true) {
+        self.recorder = recorder
+        self.endsEarly = endsEarly
+    }
 
     func attach(_ exchange: ClientExchange) {
         let pending = state.withLockedValue { state in
@@ -50,7 +57,7 @@ final class FlowTracker: Sendable {
         var exchange: ClientExchange?
         var dropped: FiveTuple?
         state.withLockedValue { state in
-            if case .drop(let drop) = observation {
+            if case .drop(let drop) = observation, !state.isOver {
                 // A drop of the client's own packet ends this attempt; one further on ends what depends on it.
                 dropped = SocketKey(drop.tuple) == SocketKey(root) ? root : drop.tuple
                 exchange = state.exchange
@@ -63,8 +70,15 @@ final class FlowTracker: Sendable {
 
     private func end(_ tuple: FiveTuple, with exchange: ClientExchange) {
         let isOwn = state.withLockedValue { $0.entries.contains { $0.tuple == tuple } }
-        if isOwn { exchange.attemptDropped(tuple) } else { exchange.cancel() }
+        if isOwn {
+            exchange.attemptDropped(tuple)
+        } else if endsEarly {
+            exchange.cancel()
+        }
     }
+
+    /// Says that the client has finished; its connection may be held open.
+    func exchangeEnded() { state.withLockedValue { $0.isOver = true } }
 
     /// How many observations there were so far.
     var changes: Int { state.withLockedValue { $0.changes } }

@@ -39,12 +39,13 @@ struct ScenarioRunner: Sendable {
     ) async throws {
         var planner = LabPlanner(scenario: scenario)
         var lab: RunningLab?
+        var held: [(step: Int, position: Int, flow: HeldFlow)] = []
         for moment in ScenarioTimeline(scenario) {
             if let step = moment.step { onStep(step.name) }
-            let held = moment.step.map { initContainerReferences($0, moment.resources) } ?? []
+            let renewed = moment.step.map { initContainerReferences($0, moment.resources) } ?? []
             let planStart = ContinuousClock.now
             let (plan, diagnostics) = planner.plan(
-                resources: moment.resources, mesh: moment.mesh, restarted: moment.restarted.map(\.value) + held)
+                resources: moment.resources, mesh: moment.mesh, restarted: moment.restarted.map(\.value) + renewed)
             result.timings.planMs += (ContinuousClock.now - planStart) / .milliseconds(1)
             if let problem = diagnostics.first(where: { $0.severity >= .unsupported }) {
                 throw LabError(problem.description)
@@ -59,15 +60,19 @@ struct ScenarioRunner: Sendable {
                 ?? RunningLab(
                     clusterRanges: plan.clusterRanges, nodeAddresses: plan.node.addresses, group: group)
             lab = running
-            try await running.update(to: plan, holdingBack: heldBack(held, in: plan))
+            try await running.update(to: plan, holdingBack: heldBack(renewed, in: plan))
             result.timings.setUpMs += (ContinuousClock.now - setUpStart) / .milliseconds(1)
 
             if let step = moment.step {
                 let trafficStart = ContinuousClock.now
-                result.steps.append(try await carryOut(step, plan, running))
+                let (stepResult, open) = try await carryOut(step, plan, running)
+                held += open.map { (result.steps.count, $0.position, $0.flow) }
+                result.steps.append(stepResult)
                 result.timings.trafficMs += (ContinuousClock.now - trafficStart) / .milliseconds(1)
             }
         }
+        // Connections that were held up to now are reported where they began.
+        for (step, position, flow) in held { result.steps[step].flows[position] = await flow.end() }
         guard let lab else { return }
         artifacts.files = await self.artifacts(of: lab)
         let tearDownStart = ContinuousClock.now
@@ -77,7 +82,10 @@ struct ScenarioRunner: Sendable {
 
     // MARK: A step
 
-    private func carryOut(_ step: Step, _ plan: LabPlan, _ lab: RunningLab) async throws -> StepResult {
+    /// The second value: flows whose connections are still open, with their places among the step's results.
+    private func carryOut(
+        _ step: Step, _ plan: LabPlan, _ lab: RunningLab
+    ) async throws -> (StepResult, [(position: Int, flow: HeldFlow)]) {
         var result = StepResult(name: step.name)
         let recordsBefore = await recordCounts(lab)
         let runner = FlowRunner(
@@ -90,17 +98,24 @@ struct ScenarioRunner: Sendable {
         for pod in plan.pods { try await lab.finishStart(pod.pod.id) }
 
         let rest = step.flows.filter { flow in !early.contains { $0.id == flow.id } }
-        await withTaskGroup(of: FlowResult.self) { group in
+        var held: [String: HeldFlow] = [:]
+        await withTaskGroup(of: HeldFlow.self) { group in
             var waiting = rest.makeIterator()
             for _ in 0..<Self.flowsAtOnce {
-                if let flow = waiting.next() { group.addTask { await runner.run(flow) } }
+                if let flow = waiting.next() { group.addTask { await runner.begin(flow) } }
             }
-            for await verdict in group {
-                verdicts[verdict.id] = verdict
-                if let flow = waiting.next() { group.addTask { await runner.run(flow) } }
+            for await begun in group {
+                if begun.flow.hold == nil {
+                    verdicts[begun.flow.id] = await begun.result()
+                } else {
+                    held[begun.flow.id] = begun
+                }
+                if let flow = waiting.next() { group.addTask { await runner.begin(flow) } }
             }
         }
-        result.flows = step.flows.compactMap { verdicts[$0.id] }
+        // A held flow's place is taken until it is judged.
+        result.flows = step.flows.compactMap { verdicts[$0.id] ?? FlowResult(unfinished: $0) }
+        let open = step.flows.enumerated().compactMap { position, flow in held[flow.id].map { (position, $0) } }
 
         let directory = URL(fileURLWithPath: scenario.file).deletingLastPathComponent().path
         let commands = CommandRunner(lab: lab, dns: plan.dns, directory: directory)
@@ -108,7 +123,7 @@ struct ScenarioRunner: Sendable {
 
         let assertions = AssertionRunner(lab: lab, recordsBefore: recordsBefore)
         for assertion in step.assertions { result.assertions.append(await assertions.check(assertion)) }
-        return result
+        return (result, open)
     }
 
     private func recordCounts(_ lab: RunningLab) async -> [String: Int] {
@@ -163,7 +178,8 @@ struct ScenarioRunner: Sendable {
 
     private func artifacts(of lab: RunningLab) async -> [String: String] {
         var files: [String: String] = [:]
-        for (place, ruleset) in await lab.installedRulesets where !ruleset.tables.isEmpty {
+        // A pod without rules has its file too: that it is empty is worth knowing.
+        for (place, ruleset) in await lab.installedRulesets {
             files["\(place)/ruleset.nft"] = ruleset.text
         }
         let encoder = JSONEncoder()

@@ -32,7 +32,7 @@ package actor RunningLab {
     /// Makes the node, the internet and the link between them, and starts the observers.
     package init(clusterRanges: IPPrefixSet, nodeAddresses: [IPAddress], group: any EventLoopGroup) throws {
         self.group = group
-        recorder = EvidenceRecorder(clusterRanges: clusterRanges)
+        recorder = EvidenceRecorder(clusterRanges: clusterRanges, nodeAddresses: nodeAddresses)
         authority = try LabCertificateAuthority()
         client = try FlowClient(trusting: authority.root)
         node = try NetworkNamespace.create()

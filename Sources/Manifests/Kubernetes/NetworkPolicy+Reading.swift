@@ -74,13 +74,16 @@ extension NetworkPolicy {
             }
             return Port(transport: transport, number: .all, location: field.location)
         }
-        if number.node.scalarType == .string {
+        if number.node.scalarType == .string, let name = number.text {
             if let end {
                 end.error("endPort needs a numeric port")
-            } else {
-                number.refuse("named ports are not supported yet", remedy: "write the port's number")
+                return nil
             }
-            return nil
+            guard isPortName(name) else {
+                number.error("\"\(name)\" is neither a port's number nor its name")
+                return nil
+            }
+            return Port(transport: transport, number: .named(name), location: field.location)
         }
         guard let first = number.port else { return nil }
         guard let end else {
@@ -92,6 +95,15 @@ extension NetworkPolicy {
             return nil
         }
         return Port(transport: transport, number: .range(range), location: field.location)
+    }
+}
+
+extension NetworkPolicy {
+    /// What Kubernetes takes for the name of a port: at most 15 of a–z, 0–9 and `-`, with a letter among them.
+    private static func isPortName(_ text: String) -> Bool {
+        text.utf8.count <= 15 && text.contains { ("a"..."z").contains($0) }
+            && text.allSatisfy { ("a"..."z").contains($0) || ("0"..."9").contains($0) || $0 == "-" }
+            && !text.hasPrefix("-") && !text.hasSuffix("-") && !text.contains("--")
     }
 }
 

@@ -27,7 +27,9 @@ struct KnownWorkloads {
     mutating func delete(_ id: ResourceID) {
         workloads[id] = nil
         services.remove(id)
-        if id.kind == Namespace.kind { workloads = workloads.filter { $0.key.namespace != id.name } }
+        guard id.kind == Namespace.kind else { return }
+        workloads = workloads.filter { $0.key.namespace != id.name }
+        services = services.filter { $0.namespace != id.name }
     }
 
     /// True where some workload lives in the namespace.

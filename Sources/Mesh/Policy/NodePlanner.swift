@@ -7,13 +7,12 @@ struct NodePlanner {
     let cluster: Cluster
     let policies: [NetworkPolicy]
 
-    func plan() -> (NodePlan, [Diagnostic]) {
+    func plan() -> NodePlan {
         let policy = PolicyTable(cluster: cluster, policies: policies)
         let tables = [ServiceTables(cluster.services).table, policy.table, Self.boundary]
-        let plan = NodePlan(
+        return NodePlan(
             name: LabNetwork.nodeName, addresses: LabNetwork.nodeAddresses,
             ruleset: Ruleset(tables: tables.compactMap(\.self)), dropReasons: policy.dropReasons)
-        return (plan, policy.diagnostics)
     }
 
     /// Logs what leaves the cluster, after the policies had their say: the first packets of each flow, and whatever
@@ -22,13 +21,21 @@ struct NodePlanner {
         name: "egress-lab-boundary",
         chains: [
             Chain(
-                "forward", base: BaseChain(type: .filter, hook: .forward, priority: 10),
-                rules: [leaving]),
-            // The node's own calls leave too; its neighbour discovery is no flow.
+                "forward", base: BaseChain(type: .filter, hook: .forward, priority: 10), rules: unreachable),
+            // Where pods' packets and the node's own come together, after the last choice of a way. The node's neighbour
+            // discovery is no flow.
             Chain(
-                "output", base: BaseChain(type: .filter, hook: .output, priority: 10),
+                "postrouting", base: BaseChain(type: .filter, hook: .postrouting, priority: 10),
                 rules: [Rule(Match.linkControl, Verdict.return), leaving]),
         ])
+
+    /// The cluster's own addresses are not to be found outside: one that nobody has leads nowhere.
+    private static let unreachable: [Rule] = LabNetwork.ranges.map { range in
+        Rule(
+            Match(.metaOifname, .interface(LabConstants.internetInterface)),
+            Match(range.family == .ipv4 ? .ipDaddr : .ip6Daddr, .prefix(range)), Counter(),
+            Reject.icmpx(.hostUnreachable))
+    }
 
     private static let leaving = Rule(
         Match(.metaOifname, .interface(LabConstants.internetInterface)),

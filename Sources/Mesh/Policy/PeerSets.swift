@@ -39,6 +39,28 @@ struct PeerSets {
         return names
     }
 
+    /// The pods that peers select, as positions in the cluster's list; without peers all that a policy can mean.
+    func pods(of peers: [NetworkPolicy.Peer]?, policyNamespace: String) -> [Int] {
+        let chosen = peers.map { select($0, policyNamespace).classes } ?? Array(classes.all.indices)
+        return chosen.flatMap { classes.all[$0].pods }.sorted()
+    }
+
+    /// The set of the address and port that a named port means in each of `pods`; nil where it means none.
+    mutating func name(ofPort name: String, _ transport: IPProtocol, in pods: [Int], _ family: IPFamily) -> String? {
+        let endpoints = pods.map { cluster.pods[$0] }.flatMap { pod -> [IPEndpoint] in
+            guard let number = pod.number(of: .name(name), transport: transport) else { return [] }
+            return pod.addresses.filter { $0.family == family }.map { IPEndpoint($0, number) }
+        }
+        guard !endpoints.isEmpty else { return nil }
+        let word = family == .ipv4 ? "named-ports" : "named-ports6"
+        let set = NamedSet(
+            name: "\(word)-\(all.count + 1)",
+            keys: [family == .ipv4 ? .ipv4Address : .ipv6Address, .inetService],
+            elements: endpoints.map { SetElement(.address($0.address), .port($0.port)) })
+        all.append(set)
+        return set.name
+    }
+
     private func select(_ peers: [NetworkPolicy.Peer], _ policyNamespace: String) -> Selected {
         var chosen: Set<Int> = []
         var blocks = IPPrefixSet()

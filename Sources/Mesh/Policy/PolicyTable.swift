@@ -11,7 +11,6 @@ struct PolicyTable {
 
     private(set) var table: Table?
     private(set) var dropReasons: [String: DropReason] = [:]
-    private(set) var diagnostics: [Diagnostic] = []
 
     private let cluster: Cluster
     private let classes: PodClasses
@@ -148,31 +147,57 @@ struct PolicyTable {
     private mutating func rules(
         of rule: NetworkPolicy.Rule, in policy: NetworkPolicy, _ direction: NetworkPolicy.Direction, comment: String
     ) -> [Rule] {
-        var peers: [[any Statement]] = [[]]
-        if let list = rule.peers {
-            let names = sets.names(of: list, policyNamespace: policy.metadata.namespace)
-            let fields: (ipv4: Field, ipv6: Field) =
-                direction == .egress ? (.ipDaddr, .ip6Daddr) : (.ipSaddr, .ip6Saddr)
-            peers = []
-            if let name = names.ipv4 { peers.append([Match([fields.ipv4], in: name)]) }
-            if let name = names.ipv6 { peers.append([Match([fields.ipv6], in: name)]) }
-        }
         let ports = rule.ports.map { matches(of: $0) } ?? [[]]
-        return peers.flatMap { peer in
-            ports.map { Rule(peer + $0 + [Counter(), Verdict.return], comment: comment) }
+        let peers = rule.peers.map { self.matches(of: $0, policy, direction) }
+        var found = (peers.map { $0.map(\.match) } ?? [[]]).flatMap { peer in ports.map { peer + $0 } }
+        // A named port belongs to the destination. Its set tells the peers of egress already; those of ingress are the
+        // sources.
+        for (family, match) in (rule.ports ?? []).flatMap({ matches(ofNamed: $0, rule, policy, direction) }) {
+            if direction == .ingress, let peers {
+                found += peers.filter { $0.family == family }.map { $0.match + match }
+            } else {
+                found.append(match)
+            }
+        }
+        return found.map { Rule($0 + [Counter(), Verdict.return], comment: comment) }
+    }
+
+    private typealias FamilyMatch = (family: IPFamily, match: [any Statement])
+
+    /// One match for each family in which the peers have addresses.
+    private mutating func matches(
+        of peers: [NetworkPolicy.Peer], _ policy: NetworkPolicy, _ direction: NetworkPolicy.Direction
+    ) -> [FamilyMatch] {
+        let names = sets.names(of: peers, policyNamespace: policy.metadata.namespace)
+        let fields: (ipv4: Field, ipv6: Field) = direction == .egress ? (.ipDaddr, .ip6Daddr) : (.ipSaddr, .ip6Saddr)
+        return [
+            names.ipv4.map { (.ipv4, [Match([fields.ipv4], in: $0)]) },
+            names.ipv6.map { (.ipv6, [Match([fields.ipv6], in: $0)]) },
+        ].compactMap(\.self)
+    }
+
+    /// One match for each family in which the port's name means something.
+    private mutating func matches(
+        ofNamed port: NetworkPolicy.Port, _ rule: NetworkPolicy.Rule, _ policy: NetworkPolicy,
+        _ direction: NetworkPolicy.Direction
+    ) -> [FamilyMatch] {
+        guard case .named(let name) = port.number else { return [] }
+        let namespace = policy.metadata.namespace
+        let destinations =
+            direction == .egress
+            ? sets.pods(of: rule.peers, policyNamespace: namespace)
+            : sets.pods(of: [.pods(namespaces: nil, pods: policy.podSelector)], policyNamespace: namespace)
+        let field: Field = port.transport == .udp ? .udpDport : port.transport == .sctp ? .sctpDport : .tcpDport
+        return IPFamily.allCases.compactMap { family in
+            sets.name(ofPort: name, port.transport, in: destinations, family).map {
+                (family, [Match([family == .ipv4 ? .ipDaddr : .ip6Daddr, field], in: $0)])
+            }
         }
     }
 
     /// One match for each transport protocol.
-    private mutating func matches(of ports: [NetworkPolicy.Port]) -> [[any Statement]] {
+    private func matches(of ports: [NetworkPolicy.Port]) -> [[any Statement]] {
         let fields: [(IPProtocol, Field)] = [(.tcp, .tcpDport), (.udp, .udpDport), (.sctp, .sctpDport)]
-        for port in ports {
-            guard case .named(let name) = port.number else { continue }
-            diagnostics.append(
-                Diagnostic(
-                    .unsupported, "named ports are not supported yet: \(name)", remedy: "write the port's number",
-                    at: port.location))
-        }
         return fields.compactMap { transport, field in
             let numbers = ports.filter { $0.transport == transport }.map(\.number)
             if numbers.contains(.all) { return [Match(.metaL4proto, .proto(transport))] }

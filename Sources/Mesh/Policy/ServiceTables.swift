@@ -67,7 +67,13 @@ struct ServiceTables {
             Chain(
                 "forward-refused", base: BaseChain(type: .filter, hook: .forward, priority: -10), rules: refusal),
             Chain("output-refused", base: BaseChain(type: .filter, hook: .output, priority: -10), rules: refusal),
-            Chain(Self.refused, rules: [Rule(Counter(), Reject.icmpx(.portUnreachable))]),
+            // A reset reaches the caller's socket even while it is still inside connect(); an ICMP error would not.
+            Chain(
+                Self.refused,
+                rules: [
+                    Rule(Match(.metaL4proto, .proto(.tcp)), Counter(), Reject.tcpReset),
+                    Rule(Counter(), Reject.icmpx(.portUnreachable)),
+                ]),
         ]
         return Table(name: Self.name, sets: sets, chains: bases.filter { !$0.rules.isEmpty } + chains)
     }
