@@ -35,6 +35,18 @@ struct RightManifestTests {
         #expect(entry?.meshLocation == .meshExternal)
     }
 
+    @Test("Files of Windows' editors are read: a byte order mark and CRLF are no content")
+    func windows() {
+        let lines = [
+            "\u{feff}apiVersion: v1", "kind: Pod", "metadata:", "  name: a", "spec:", "  containers:", "  - name: c",
+            "---",
+            "",
+        ]
+        let found = resources(lines.joined(separator: "\r\n"))
+        #expect(found.map(\.id.name) == ["a"])
+        #expect(found.first?.metadata.location == SourceLocation(file: "x.yaml", line: 1, column: 1))
+    }
+
     @Test("Lists are flattened, and their elements need not repeat their kind")
     func lists() {
         let found = resources(

@@ -86,20 +86,36 @@ enum ManifestFile {
     }
 
     /// The files below a directory whose names end like manifests, sorted by path; `scenario.yaml` is none.
-    static func manifests(below directory: String, depth: Int = 0) -> [String] {
-        entries(of: directory).flatMap { name -> [String] in
+    static func manifests(below directory: String) -> [String] {
+        var visited: Set<String> = []
+        return manifests(below: directory, &visited)
+    }
+
+    /// `visited` has the directories and files seen so far: links may lead in circles.
+    private static func manifests(below directory: String, _ visited: inout Set<String>) -> [String] {
+        guard visited.insert(realPath(directory)).inserted else { return [] }
+        var files: [String] = []
+        // Hidden files are editors' and git's.
+        for name in entries(of: directory) where !name.hasPrefix(".") {
             let path = join(directory, name)
             switch kind(of: path) {
-            case .directory:
-                // Links may lead in circles; no tree of manifests is that deep.
-                return name.hasPrefix(".") || depth > 32 ? [] : manifests(below: path, depth: depth + 1)
+            case .directory: files += manifests(below: path, &visited)
             case .file:
                 let isManifest = [".yaml", ".yml", ".json"].contains { name.hasSuffix($0) }
-                return isManifest && name != "scenario.yaml" ? [path] : []
-            case .missing, .other:
-                return []
+                if isManifest, name != ScenarioLocator.fileName, visited.insert(realPath(path)).inserted {
+                    files.append(path)
+                }
+            case .missing, .other: break
             }
         }
+        return files
+    }
+
+    /// The path without links; as it is where there is nothing. The corresponding C function is `realpath`.
+    static func realPath(_ path: String) -> String {
+        guard let real = realpath(path, nil) else { return path }
+        defer { free(real) }
+        return String(cString: real)
     }
 
     /// The names in a directory, sorted.

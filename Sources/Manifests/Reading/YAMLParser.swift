@@ -48,6 +48,8 @@ struct YAMLParser {
 
     private struct Failure: Error {}
 
+    private static let byteOrderMark: [UInt8] = [0xef, 0xbb, 0xbf]
+
     init(
         file: String, limits: Limits = Limits(), origin: ManifestNode.TextOrigin? = nil,
         fixedLocation: SourceLocation? = nil
@@ -65,7 +67,10 @@ struct YAMLParser {
     ) -> ReadResult<[ManifestNode]> {
         var parser = YAMLParser(file: file, limits: limits, origin: origin, fixedLocation: fixedLocation)
         var text = text
-        text.withUTF8 { parser.run($0) }
+        text.withUTF8 { bytes in
+            // Told that the text is UTF-8, libyaml takes a byte order mark, which Windows' editors write, for content.
+            parser.run(UnsafeBufferPointer(rebasing: bytes.dropFirst(bytes.starts(with: byteOrderMark) ? 3 : 0)))
+        }
         return ReadResult(parser.documents, diagnostics: parser.diagnostics)
     }
 

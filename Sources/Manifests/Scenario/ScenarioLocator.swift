@@ -12,7 +12,8 @@ package enum ScenarioLocator {
             case .file:
                 files.append(path)
             case .directory:
-                let found = below(path, depth: 0)
+                var visited: Set<String> = []
+                let found = below(path, &visited)
                 if found.isEmpty {
                     diagnostics.append(
                         Diagnostic(
@@ -29,7 +30,9 @@ package enum ScenarioLocator {
             }
         }
         var seen: Set<String> = []
-        return ReadResult(files.filter { seen.insert($0).inserted }, diagnostics: diagnostics)
+        // The same file by two names, or through a link, is one scenario.
+        return ReadResult(
+            files.filter { seen.insert(ManifestFile.realPath($0)).inserted }, diagnostics: diagnostics)
     }
 
     /// True when the file's first document is a Scenario (or can't be read, which the scenario's reader then tells).
@@ -38,14 +41,16 @@ package enum ScenarioLocator {
         return documents.value.first.map { $0["kind"]?.text == "Scenario" } ?? false
     }
 
-    private static func below(_ directory: String, depth: Int) -> [String] {
+    /// `visited` has the directories seen so far: links may lead in circles.
+    private static func below(_ directory: String, _ visited: inout Set<String>) -> [String] {
+        guard visited.insert(ManifestFile.realPath(directory)).inserted else { return [] }
         let file = ManifestFile.join(directory, fileName)
         if ManifestFile.kind(of: file) == .file { return [file] }
-        // Links may lead in circles.
-        guard depth < 16 else { return [] }
-        return ManifestFile.entries(of: directory).filter { !$0.hasPrefix(".") }.flatMap { name -> [String] in
+        var files: [String] = []
+        for name in ManifestFile.entries(of: directory) where !name.hasPrefix(".") {
             let path = ManifestFile.join(directory, name)
-            return ManifestFile.kind(of: path) == .directory ? below(path, depth: depth + 1) : []
+            if ManifestFile.kind(of: path) == .directory { files += below(path, &visited) }
         }
+        return files
     }
 }
