@@ -41,7 +41,7 @@ struct FlowText {
             lines += detailLines("client", [error.printable], ink)
         }
         if !flow.passed { lines += detailLines("asked at", [flow.location], ink) }
-        if !flow.passed || isVerbose { lines += evidenceLines(flow.evidence, ink) }
+        if !flow.passed || isVerbose { lines += evidenceLines(flow.evidence, ink, isVerbose: isVerbose) }
         return lines
     }
 

@@ -85,7 +85,9 @@ private struct StepText {
             let mark = probe.result == .contained ? ink("✓", .green) : ink("!", .alarm)
             lines.append(
                 "  \(mark) probe \(probe.technique.printable)  \(probe.from)  \(probe.result.rawValue)")
-            if probe.result == .escaped || isVerbose { lines += evidenceLines(probe.evidence, ink) }
+            if probe.result == .escaped || isVerbose {
+                lines += evidenceLines(probe.evidence, ink, isVerbose: isVerbose)
+            }
         }
         lines += step.commands.flatMap(commandLines)
         for assertion in step.assertions {
@@ -142,12 +144,6 @@ func detailLines(_ label: String, _ texts: [String], _ ink: Ink) -> [String] {
 }
 
 /// Evidence: who saw it, and what.
-func evidenceLines(_ evidence: [FlowResult.EvidenceItem], _ ink: Ink) -> [String] {
-    detailLines(
-        "evidence",
-        evidence.map { item in
-            let detail = item.detail.sorted { $0.key < $1.key }.filter { !$0.value.isEmpty }
-                .map { "\($0.key)=\($0.value.printable)" }
-            return "\(item.kind.rawValue) at \(item.at.printable): " + detail.joined(separator: " ")
-        }, ink)
+func evidenceLines(_ evidence: [FlowResult.EvidenceItem], _ ink: Ink, isVerbose: Bool) -> [String] {
+    detailLines("evidence", EvidenceText(evidence: evidence, isVerbose: isVerbose).lines, ink)
 }
