@@ -33,13 +33,31 @@ package struct Preflight: Sendable {
         package var isFatal: Bool { problem != nil && onlyFor == nil && !isUntried }
     }
 
-    package init() {}
+    /// What is asked of the machine; tests answer in its stead.
+    struct Machine: Sendable {
+        var canAdministerNetworks: Bool
+        /// `uname -r`.
+        var release: String
+        var hasIPv6: Bool
+        var makeNamespace: @Sendable () throws -> Void
+        /// Takes rules in a namespace of their own.
+        var install: @Sendable (Ruleset) throws -> Void
+        var openPacketLog: @Sendable () throws -> Void
+        var hasProgram: @Sendable (String) -> Bool
+    }
+
+    private let machine: Machine
+
+    init(of machine: Machine) { self.machine = machine }
+
+    /// Asks the machine that this runs on.
+    package init() { self.init(of: .current) }
 
     /// Why no lab can run here, in one sentence; nil when one can. Takes a few milliseconds.
     package func obstacle() -> String? {
         for check in [privilege, kernelVersion, ipv6, namespaces] where check.isFatal { return check.sentence }
         // All at once, and one by one only to find the culprit.
-        let culprit = Self.problem(of: Self.features) == nil ? nil : Self.check(Self.features).first { $0.isFatal }
+        let culprit = problem(of: Self.features) == nil ? nil : check(Self.features).first { $0.isFatal }
         return (culprit ?? packetLog).isFatal ? (culprit ?? packetLog).sentence : nil
     }
 
@@ -52,7 +70,7 @@ package struct Preflight: Sendable {
             return [privilege, kernelVersion, ipv6, untried] + programs
         }
         guard !namespaces.isFatal else { return [privilege, kernelVersion, ipv6, namespaces] + programs }
-        return [privilege, kernelVersion, ipv6, namespaces] + Self.check(Self.features) + [packetLog] + programs
+        return [privilege, kernelVersion, ipv6, namespaces] + check(Self.features) + [packetLog] + programs
     }
 
     // MARK: Privilege and kernel
@@ -60,15 +78,11 @@ package struct Preflight: Sendable {
     private var privilege: Check {
         Check(
             "privilege (CAP_NET_ADMIN, CAP_SYS_ADMIN)",
-            problem: Credentials.canAdministerNetworks ? nil : "needs root", remedy: "run with sudo")
+            problem: machine.canAdministerNetworks ? nil : "needs root", remedy: "run with sudo")
     }
 
     private var kernelVersion: Check {
-        var name = utsname()
-        guard uname(&name) == 0 else { return Check("Linux 5.10 or newer", problem: "unknown", remedy: "") }
-        let release = withUnsafeBytes(of: &name.release) { bytes in
-            String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-        }
+        let release = machine.release
         let numbers = release.split { !$0.isNumber }.prefix(2).compactMap { Int($0) }
         let isNewEnough = numbers.count == 2 && (numbers[0], numbers[1]) >= (5, 10)
         return Check(
@@ -78,17 +92,15 @@ package struct Preflight: Sendable {
 
     /// Without IPv6 in the kernel a lab could not show the ways out that it opens.
     private var ipv6: Check {
-        let descriptor = socket(AF_INET6, Int32(SOCK_DGRAM.rawValue), 0)
-        if descriptor >= 0 { close(descriptor) }
-        return Check(
-            "IPv6", problem: descriptor >= 0 ? nil : "the kernel has no IPv6",
+        Check(
+            "IPv6", problem: machine.hasIPv6 ? nil : "the kernel has no IPv6",
             remedy: "boot without ipv6.disable=1, or modprobe ipv6")
     }
 
     private var namespaces: Check {
         let remedy = "needs CONFIG_NET_NS; in a container, run it with --privileged"
         do {
-            _ = try NetworkNamespace.create()
+            try machine.makeNamespace()
             return Check("network namespaces", problem: nil, remedy: remedy)
         } catch {
             return Check("network namespaces", problem: "\(error)", remedy: remedy)
@@ -134,7 +146,7 @@ package struct Preflight: Sendable {
         Feature("packet logging", "nft_log", "nfnetlink_log", rule: [Log(prefix: "doctor", group: 1), Verdict.drop]),
     ]
 
-    private static func check(_ features: [Feature]) -> [Check] {
+    private func check(_ features: [Feature]) -> [Check] {
         features.map { feature in
             let problem = problem(of: [feature]).map { "the kernel lacks \(feature.name) (\($0))" }
             return Check(feature.name, problem: problem, remedy: feature.remedy)
@@ -142,11 +154,9 @@ package struct Preflight: Sendable {
     }
 
     /// Why the kernel refuses the rules of `features`; nil if it takes them.
-    private static func problem(of features: [Feature]) -> String? {
+    private func problem(of features: [Feature]) -> String? {
         do {
-            try NetworkNamespace.create().enter {
-                try NftablesConnection().install(Ruleset(tables: features.map(\.table)))
-            }
+            try machine.install(Ruleset(tables: features.map(\.table)))
             return nil
         } catch {
             return "\(error)"
@@ -156,7 +166,7 @@ package struct Preflight: Sendable {
     private var packetLog: Check {
         let name = "packet log reading"
         do {
-            try NetworkNamespace.create().enter { _ = try PacketLog(groups: [1]) }
+            try machine.openPacketLog()
             return Check(name, problem: nil, remedy: "modprobe nfnetlink_log")
         } catch {
             return Check(name, problem: "the kernel lacks nfnetlink_log (\(error))", remedy: "modprobe nfnetlink_log")
@@ -168,12 +178,40 @@ package struct Preflight: Sendable {
     /// Programs that scenarios' `commands` usually call; labs run without them.
     private var programs: [Check] {
         ["curl", "openssl"].map { name in
-            let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/sbin:/usr/bin:/sbin:/bin"
-            let isThere = path.split(separator: ":").contains { access("\($0)/\(name)", X_OK) == 0 }
-            return Check(
-                name, problem: isThere ? nil : "there is no \(name) in PATH", remedy: "apt-get install \(name)",
+            Check(
+                name, problem: machine.hasProgram(name) ? nil : "there is no \(name) in PATH",
+                remedy: "apt-get install \(name)",
                 onlyFor: "scenarios whose commands call it")
         }
+    }
+}
+
+extension Preflight.Machine {
+    /// The machine that this runs on; each thing is tried when it is asked for.
+    static var current: Self {
+        Self(
+            canAdministerNetworks: Credentials.canAdministerNetworks, release: kernelRelease, hasIPv6: hasIPv6,
+            makeNamespace: { _ = try NetworkNamespace.create() },
+            install: { ruleset in try NetworkNamespace.create().enter { try NftablesConnection().install(ruleset) } },
+            openPacketLog: { try NetworkNamespace.create().enter { _ = try PacketLog(groups: [1]) } },
+            hasProgram: { name in
+                let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/sbin:/usr/bin:/sbin:/bin"
+                return path.split(separator: ":").contains { access("\($0)/\(name)", X_OK) == 0 }
+            })
+    }
+
+    private static var kernelRelease: String {
+        var name = utsname()
+        guard uname(&name) == 0 else { return "of unknown version" }
+        return withUnsafeBytes(of: &name.release) { bytes in
+            String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+        }
+    }
+
+    private static var hasIPv6: Bool {
+        let descriptor = socket(AF_INET6, Int32(SOCK_DGRAM.rawValue), 0)
+        if descriptor >= 0 { close(descriptor) }
+        return descriptor >= 0
     }
 }
 
