@@ -51,7 +51,7 @@ let package = Package(
             dependencies: [
                 "Mesh", "Evidence", "Manifests", "Proxy", "ProxyModel", "Nftables", "Netlink", "CLinux", "DNS",
                 "NetworkAddresses", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOConcurrencyHelpers"),
-                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                nio("NIOTLS"), .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "X509", package: "swift-certificates"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "SwiftASN1", package: "swift-asn1"),

@@ -9,7 +9,8 @@ private let allowed: [String: Set<String>] = [
     "NetworkAddresses": [],
     "Netlink": ["NetworkAddresses", "CLinux", "CMnl"],
     "Nftables": ["NetworkAddresses", "Netlink", "CLinux", "CMnl", "CNftnl"],
-    "Manifests": ["NetworkAddresses", "Yams"],
+    // `CYaml` is the libyaml inside Yams: its events let us bound what a hostile file expands to, Yams' trees don't.
+    "Manifests": ["NetworkAddresses", "CYaml"],
     "ProxyModel": ["NetworkAddresses"],
     "Proxy": Set(["NetworkAddresses", "ProxyModel"]).union(nio),
     "DNS": Set(["NetworkAddresses", "Proxy", "CLdns"]).union(nio),
@@ -17,8 +18,7 @@ private let allowed: [String: Set<String>] = [
     "Evidence": ["NetworkAddresses", "Manifests"],
     "Lab": Set([
         "NetworkAddresses", "Mesh", "Evidence", "Manifests", "Proxy", "ProxyModel", "DNS", "Nftables",
-        "Netlink",
-        "CLinux", "NIOSSL", "X509", "Crypto", "SwiftASN1",
+        "Netlink", "CLinux", "NIOTLS", "NIOSSL", "X509", "Crypto", "SwiftASN1",
     ]).union(nio),
     "Reports": ["NetworkAddresses", "Evidence", "Manifests"],
     "egress-lab": Set([
