@@ -1,3 +1,4 @@
+import Foundation
 import NetworkAddresses
 import Testing
 
@@ -44,6 +45,64 @@ struct ScenarioReaderTests {
                 == ["/nowhere/scenario.yaml:1:1: error: no file /nowhere/scenario.yaml"])
         let result = ScenarioReader.read(path: "\(Fixtures.directory)/right/document-000.yaml")
         #expect(!result.isUsable && result.value == nil)
+    }
+
+    @Test("A field that a scenario does not have is an error: a misspelt expectation must not pass")
+    func unknownField() {
+        let text = """
+            {apiVersion: egress-lab.dev/v1, kind: Scenario, metadata: {name: x}, spec: {steps: [{name: a, flows: [
+            {from: node/node, to: "tcp://192.0.2.1:80", expect: {outcome: failed, staus: 200}}]}]}}
+            """
+        withScenario(text) { path in
+            let result = ScenarioReader.read(path: path)
+            #expect(
+                result.diagnostics.map(\.message) == ["unknown field spec.steps[0].flows[0].expect.staus of Scenario"])
+            #expect(result.diagnostics.map(\.remedy) == ["did you mean status?"])
+            #expect(!result.isUsable)
+        }
+    }
+
+    @Test("The command line's data plane wins over the scenario's")
+    func dataPlane() {
+        let text = """
+            {apiVersion: egress-lab.dev/v1, kind: Scenario, metadata: {name: x},
+            spec: {dataPlane: envoy, steps: [{name: a}]}}
+            """
+        withScenario(text) { path in
+            #expect(ScenarioReader.read(path: path).diagnostics.map(\.severity) == [.unsupported])
+            let overridden = ScenarioReader.read(path: path, dataPlane: .bundled)
+            #expect(overridden.diagnostics.isEmpty)
+            #expect(overridden.value?.dataPlane == .bundled)
+        }
+    }
+
+    @Test("A scenario or manifest that is reached twice through links is read once, and circles end")
+    func links() throws {
+        let text = "{apiVersion: egress-lab.dev/v1, kind: Scenario, metadata: {name: x}, spec: {steps: [{name: a}]}}"
+        try withScenario(text) { path in
+            let files = FileManager.default
+            let root = URL(fileURLWithPath: path).deletingLastPathComponent()
+            try files.createDirectory(at: root.appending(path: "tree/one"), withIntermediateDirectories: true)
+            try files.createSymbolicLink(
+                atPath: root.path + "/tree/one/scenario.yaml", withDestinationPath: "../../scenario.yaml")
+            try files.createSymbolicLink(atPath: root.path + "/tree/two", withDestinationPath: "one")
+            try files.createSymbolicLink(atPath: root.path + "/tree/up", withDestinationPath: "..")
+            #expect(ScenarioLocator.find(paths: [root.path + "/tree"]).value == [root.path + "/tree/one/scenario.yaml"])
+            #expect(ScenarioLocator.find(paths: [path, root.path + "/tree", root.path + "/./tree"]).value == [path])
+
+            let pod = "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: c}]}}"
+            try Data(pod.utf8).write(to: root.appending(path: "tree/one/pod.yaml"))
+            #expect(ManifestReader.read(paths: [root.path + "/tree"]).value.count == 1)
+        }
+    }
+
+    private func withScenario(_ text: String, _ body: (String) throws -> Void) rethrows {
+        let directory = FileManager.default.temporaryDirectory.appending(path: "scenario-test-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: directory) }
+        try? FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        let file = directory.appending(path: "scenario.yaml")
+        try? Data(text.utf8).write(to: file)
+        try body(file.path)
     }
 
     @Test("Paths stand for a scenario, its directory, or a tree of them")

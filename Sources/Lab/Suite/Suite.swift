@@ -1,5 +1,6 @@
 package import Evidence
 import Foundation
+package import Manifests
 import NIOConcurrencyHelpers
 
 /// One scenario to run.
@@ -7,10 +8,13 @@ package struct SuiteJob: Codable, Sendable {
     /// Path of the scenario file.
     package var scenarioFile: String
     package var name: String
+    /// What the command line says; nil: what the scenario says.
+    package var dataPlane: Scenario.DataPlaneKind?
 
-    package init(scenarioFile: String, name: String) {
+    package init(scenarioFile: String, name: String, dataPlane: Scenario.DataPlaneKind? = nil) {
         self.scenarioFile = scenarioFile
         self.name = name
+        self.dataPlane = dataPlane
     }
 }
 

@@ -17,11 +17,17 @@ struct FieldReader {
         let log: DiagnosticLog
         /// Istio takes the protobuf spelling of its fields too: `sni_hosts` for `sniHosts`.
         let acceptsSnakeCase: Bool
+        /// How bad a field is that the kind does not have.
+        let unknownField: Diagnostic.Severity
 
-        init(kind: String, log: DiagnosticLog, acceptsSnakeCase: Bool = false) {
+        init(
+            kind: String, log: DiagnosticLog, acceptsSnakeCase: Bool = false,
+            unknownField: Diagnostic.Severity = .warning
+        ) {
             self.kind = kind
             self.log = log
             self.acceptsSnakeCase = acceptsSnakeCase
+            self.unknownField = unknownField
         }
     }
 
@@ -112,7 +118,7 @@ struct FieldReader {
     /// The elements of a list, or the value itself as the only one.
     var listOrSelf: [FieldReader] { isList ? list : [self] }
 
-    /// Warns of keys that the kind doesn't have, naming the nearest one it has. False when this is no mapping.
+    /// Tells of keys that the kind doesn't have, naming the nearest one it has. False when this is no mapping.
     @discardableResult
     func check(_ known: FieldNames) -> Bool {
         guard case .mapping(let entries) = node.content else {
@@ -123,7 +129,7 @@ struct FieldReader {
             if subject.acceptsSnakeCase, known.names.contains(Self.camelCase(entry.key)) { continue }
             subject.log.add(
                 Diagnostic(
-                    .warning, "unknown field \(child(entry.key, entry.value).path) of \(subject.kind)",
+                    subject.unknownField, "unknown field \(child(entry.key, entry.value).path) of \(subject.kind)",
                     remedy: NearestName.remedy(for: entry.key, among: known.names.sorted()), at: entry.location))
         }
         return true
@@ -238,8 +244,9 @@ struct FieldReader {
     func choice(of names: [String]) -> String? {
         guard let text else { return nil }
         guard names.contains(text) else {
+            let choices = names.filter { !$0.isEmpty }
             error(
-                "expected one of \(names.filter { !$0.isEmpty }.joined(separator: ", ")), found \(node.summary)",
+                "expected \(choices.count > 1 ? "one of " : "")\(choices.joined(separator: ", ")), found \(node.summary)",
                 remedy: NearestName.remedy(for: text, among: names))
             return nil
         }

@@ -10,7 +10,7 @@ package struct Scenario: Sendable {
     /// What must have handled a flow that leaves the cluster.
     package enum Enforcement: String, Sendable, Codable { case sidecar, gateway, none }
 
-    package enum DataPlaneKind: String, Sendable, Codable { case bundled, envoy }
+    package enum DataPlaneKind: String, Sendable, Codable, CaseIterable { case bundled, envoy }
 
     package var name: String
     package var title: String

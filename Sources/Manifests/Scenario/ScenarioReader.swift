@@ -3,8 +3,10 @@ import NetworkAddresses
 /// Reads scenario files with everything that they name.
 package enum ScenarioReader {
     /// The scenario of a file; nil when too little of it could be understood. Everything wrong, in the scenario and in
-    /// the manifests it names, is told at once, sorted by file and line.
-    package static func read(path: String) -> ReadResult<Scenario?> {
+    /// the manifests it names, is told at once, sorted by file and line. `dataPlane` wins over the scenario's own.
+    package static func read(
+        path: String, dataPlane: Scenario.DataPlaneKind? = nil
+    ) -> ReadResult<Scenario?> {
         let log = DiagnosticLog()
         let documents = ManifestFile.documents(at: path, askedAt: SourceLocation(file: path))
         log.add(documents.diagnostics)
@@ -20,9 +22,11 @@ package enum ScenarioReader {
                     .error, "a scenario file holds one document", remedy: "put manifests in files of their own",
                     at: second.location))
         }
-        let root = FieldReader(
-            node: document, path: "", subject: FieldReader.Subject(kind: "Scenario", log: log))
+        // Manifests may be newer than this program, but a misspelt expectation would pass for one that was met.
+        let subject = FieldReader.Subject(kind: "Scenario", log: log, unknownField: .error)
+        let root = FieldReader(node: document, path: "", subject: subject)
         var pass = ScenarioPass(file: path, log: log)
+        pass.dataPlane = dataPlane
         let scenario = pass.scenario(root)
         return ReadResult(scenario, diagnostics: log.sorted)
     }
@@ -36,6 +40,8 @@ struct ScenarioPass {
     /// What exists at the point that has been read so far.
     var cluster = KnownWorkloads()
     var flowIDs: Set<String> = []
+    /// What the command line says instead of the scenario.
+    var dataPlane: Scenario.DataPlaneKind?
 
     init(file: String, log: DiagnosticLog) {
         self.file = file
@@ -63,9 +69,10 @@ struct ScenarioPass {
             scenario.tags = metadata["tags"]?.list.compactMap(\.text) ?? []
         }
         if let field = spec["dataPlane"], let name = field.choice(of: ["bundled", "envoy"]) {
-            if name == "envoy" { field.refuse("real Envoy comes with a later version") }
+            if name == "envoy", dataPlane == nil { field.refuse("real Envoy comes with a later version") }
             scenario.dataPlane = name == "envoy" ? .envoy : .bundled
         }
+        if let dataPlane { scenario.dataPlane = dataPlane }
         if let field = spec["mesh"] { scenario.mesh = MeshConfig(readingScenario: field) }
         if let field = spec["compatibility"], let name = field.choice(of: ["current", "istio-1.0"]) {
             scenario.compatibility = name == "current" ? .current : .istio10

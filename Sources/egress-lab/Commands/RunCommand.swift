@@ -19,10 +19,14 @@ struct RunCommand: AsyncParsableCommand {
     @OptionGroup(title: "Reports")
     var reports: ReportArguments
 
-    @Option(help: ArgumentHelp("What runs as sidecars: bundled.", valueName: "data-plane"))
-    var dataPlane: String?
+    @Option(
+        help: ArgumentHelp(
+            "What runs as sidecars, whatever the scenarios say; envoy comes with a later version.",
+            valueName: "name"))
+    var dataPlane: Scenario.DataPlaneKind?
 
-    @Option(help: "How many labs are run at a time.")
+    @Option(
+        help: ArgumentHelp("How many labs are run at a time. (default: as many as there are cores)", valueName: "n"))
     var jobs: Int?
 
     @Flag(help: "Start nothing more after the first scenario that did not pass.")
@@ -30,14 +34,11 @@ struct RunCommand: AsyncParsableCommand {
 
     func validate() throws {
         if let jobs, jobs < 1 { throw ValidationError("--jobs takes a number from 1") }
-        if let dataPlane, !["bundled", "envoy"].contains(dataPlane) {
-            throw ValidationError("--data-plane takes bundled or envoy, not '\(dataPlane)'")
-        }
     }
 
     func run() async throws {
         // First what can be wrong with the input, then what can be wrong with the machine; only then is anything made.
-        if dataPlane == "envoy" { throw Failure.later("--data-plane envoy") }
+        if dataPlane == .envoy { throw Failure.later("--data-plane envoy") }
         let format = try reports.check()
         let scenarios = try readScenarios()
         if let obstacle = Preflight().obstacle() {
@@ -51,7 +52,7 @@ struct RunCommand: AsyncParsableCommand {
 
     private func readScenarios() throws -> [Scenario] {
         let found = ScenarioLocator.find(paths: paths)
-        var read = ReadInputs(found.value.map { .scenario(file: $0) })
+        var read = ReadInputs(found.value.map { .scenario(file: $0) }, dataPlane: dataPlane)
         read.diagnostics = found.diagnostics + read.diagnostics
         try read.requireUsable()
         let scenarios = selection.selected(of: read.scenarios)
@@ -67,10 +68,11 @@ struct RunCommand: AsyncParsableCommand {
         // Workers end with this process, and their labs with them.
         let watch = SignalWatch([SIGINT, SIGTERM]) { signal in
             progress.clear()
+            Console.diagnose("egress-lab: interrupted; the labs are gone, and nothing is reported")
             _exit((signal == SIGINT ? ExitStatus.interrupted : .terminated).rawValue)
         }
         let suite = Suite(
-            jobs: scenarios.map { SuiteJob(scenarioFile: $0.file, name: $0.name) },
+            jobs: scenarios.map { SuiteJob(scenarioFile: $0.file, name: $0.name, dataPlane: dataPlane) },
             parallelism: jobs ?? Self.defaultJobs, failFast: failFast)
         let outcome = await suite.run { progress.tell($0) }
         progress.clear()
@@ -81,3 +83,5 @@ struct RunCommand: AsyncParsableCommand {
     /// A lab is busy on one core; two at least, because it also waits.
     private static var defaultJobs: Int { max(2, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 }
+
+extension Scenario.DataPlaneKind: ExpressibleByArgument {}

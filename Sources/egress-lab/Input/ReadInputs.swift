@@ -8,12 +8,13 @@ struct ReadInputs {
     var resources: [any Resource] = []
     var diagnostics: [Diagnostic] = []
 
-    init(_ inputs: [Input]) {
+    /// `dataPlane` is the command line's, which wins over the scenarios'.
+    init(_ inputs: [Input], dataPlane: Scenario.DataPlaneKind? = nil) {
         var manifestsPath: String?
         for input in inputs {
             switch input {
             case .scenario(let file):
-                let read = ScenarioReader.read(path: file)
+                let read = ScenarioReader.read(path: file, dataPlane: dataPlane)
                 diagnostics += read.diagnostics
                 guard let scenario = read.value else { continue }
                 scenarios.append(scenario)
