@@ -47,6 +47,8 @@ final class ServerConnectionHandler: ChannelInboundHandler {
     /// A client that says nothing for so long gets a line, as from a server that speaks first.
     static let patience = TimeAmount.seconds(1)
     static let greeting = "egress-lab\n"
+    /// What the app `banner` says at once, as SMTP servers do (RFC 5321, 3.1).
+    static let banner = "220 ready\r\n"
 
     /// Ports on which the client always speaks first: a line of ours would break an answer to a slow one.
     private static let clientFirstPorts: Set<UInt16> = [80, 443, 8080, 8443, 15443]
@@ -97,6 +99,9 @@ final class ServerConnectionHandler: ChannelInboundHandler {
             connection?.tell(.accepted)
         }
         guard let connection else { return context.close(promise: nil) }
+        if connection.port.kind == .tcp, connection.port.app(nil) == .banner {
+            return send(ByteBuffer(string: Self.banner), context)
+        }
         guard !isInsideTLS, connection.port.kind == nil || connection.port.kind == .tcp,
             !Self.clientFirstPorts.contains(connection.tuple.destination.port)
         else { return }
@@ -123,7 +128,7 @@ final class ServerConnectionHandler: ChannelInboundHandler {
 
     private func inspect(_ bytes: ByteBuffer, _ connection: ServerConnection, _ context: ChannelHandlerContext) {
         let kind = connection.port.kind
-        if !isInsideTLS, kind == .tcp, connection.port.app(nil) == .echo { return echo(connection, context) }
+        if !isInsideTLS, kind == .tcp { return echo(connection, context) }
         if !isInsideTLS, kind != .http {
             switch hello.feed(bytes.readableBytesView) {
             case .needsMore: return

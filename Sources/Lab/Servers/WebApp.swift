@@ -76,7 +76,7 @@ extension InternetHost.App {
         case .httpbin: Httpbin.respond(to: request)
         case .redirectToHTTPS:
             WebResponse(status: 301, headers: [("location", "https://\(request.hostName)\(request.pathAndQuery)")])
-        case .echo:
+        case .echo, .banner:
             WebResponse(
                 body: String(decoding: request.body, as: UTF8.self),
                 type: request.header("content-type") ?? "text/plain; charset=utf-8")

@@ -9,6 +9,8 @@ final class ClientBytesHandler: ChannelInboundHandler {
     /// What is sent unless the request has a body of its own.
     static let line = "egress-lab\n"
     private static let pause = TimeAmount.milliseconds(50)
+    /// How long a client with nothing to say waits for a greeting; the lab's own servers speak within a second.
+    private static let patience = TimeAmount.seconds(5)
 
     private let connection: ClientConnection
     private var isHandshaking: Bool
@@ -40,7 +42,11 @@ final class ClientBytesHandler: ChannelInboundHandler {
     private func send(_ context: ChannelHandlerContext) {
         let bytes = ByteBuffer(string: exchange.request.body ?? Self.line)
         sent = bytes.readableBytes
-        if sent > 0 { context.writeAndFlush(wrapOutboundOut(bytes), promise: nil) }
+        if sent > 0 { return context.writeAndFlush(wrapOutboundOut(bytes), promise: nil) }
+        // Where a proxy waits for the client's first bytes, neither would ever speak.
+        timer = context.eventLoop.scheduleTask(in: Self.patience) { [connection] in
+            connection.exchange.failed(ClientFailure(.timeout, "neither side spoke"), connection.attempt)
+        }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {

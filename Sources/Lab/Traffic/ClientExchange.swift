@@ -1,5 +1,7 @@
 internal import DNS
+internal import Glibc
 package import NIOCore
+internal import NIOPosix
 package import NetworkAddresses
 
 /// An exchange under way: resolves, tries address after address, speaks, and says what it saw.
@@ -44,10 +46,13 @@ package final class ClientExchange: @unchecked Sendable {
     }
 
     /// Ends the exchange as `cancelled`, unless it has ended; closes its connection either way.
+    ///
+    /// An exchange in progress ends with a reset: after a FIN a proxy would go on trying to reach the destination.
     package func cancel() {
-        onLoop {
-            $0.finish(ClientFailure(.cancelled))
-            $0.shut()
+        onLoop { exchange in
+            if exchange.isDone { return exchange.shut() }
+            exchange.finish(ClientFailure(.cancelled))
+            exchange.reset()
         }
     }
 
@@ -230,6 +235,17 @@ package final class ClientExchange: @unchecked Sendable {
         channel?.close(promise: nil)
         channel = nil
         lookup?.cancel()
+    }
+
+    /// Gives the connection up without the handlers' farewells (TLS would wait for the peer's).
+    private func reset() {
+        lookup?.cancel()
+        guard let channel else { return }
+        self.channel = nil
+        let options = channel as? any SocketOptionProvider
+        options?.setSoLinger(linger(l_onoff: 1, l_linger: 0)).whenFailure { _ in }
+        let head = try? channel.pipeline.syncOperations.context(handlerType: AnnouncingConnect.self)
+        if let head { head.close(promise: nil) } else { channel.close(promise: nil) }
     }
 
     private func finish(_ failure: ClientFailure?) {

@@ -26,17 +26,17 @@ extension ClientFailure {
             let text = String(cString: strerror(error.errnoCode))
             return ClientFailure(isHandshaking ? .tls : .reset, text)
         }
-        if isHandshaking { return ClientFailure(.tls, short(error)) }
+        if isHandshaking { return ClientFailure(.tls, TLSFailureText.words(for: error)) }
         // TLS 1.3: a server that refuses the client says so after the client's handshake has completed.
         if error is NIOSSLError || error is BoringSSLError {
-            return ClientFailure(hasAnswer ? .reset : .emptyReply, short(error))
+            return ClientFailure(hasAnswer ? .reset : .emptyReply, TLSFailureText.words(for: error))
         }
         return ClientFailure(.reset, short(error))
     }
 
     /// An error's text without the paths of the machine that built it.
     static func short(_ error: any Error) -> String {
-        let text = "\(error)"
+        let text = error is HTTPParserError ? String(reflecting: error) : "\(error)"
         guard let cut = text.firstRange(of: " at /") else { return text }
         return String(text[..<cut.lowerBound])
     }

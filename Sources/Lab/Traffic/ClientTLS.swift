@@ -2,28 +2,22 @@ internal import NIOCore
 internal import NIOSSL
 internal import NetworkAddresses
 
-/// The client's side of TLS: the lab's root, and the name in the URL, are what is verified, whatever SNI says.
+/// The client's side of TLS: the lab's root is what is trusted; names are compared by `ClientConnection`.
 struct ClientTLS: Sendable {
-    private let verifyingName: NIOSSLContext
-    private let verifyingChain: NIOSSLContext
+    private let context: NIOSSLContext
 
     init(trusting root: NIOSSLCertificate) throws {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.trustRoots = .certificates([root])
         configuration.applicationProtocols = ["http/1.1"]
-        verifyingName = try NIOSSLContext(configuration: configuration)
+        // Names are compared after the handshake, so that a mismatch can say what the certificate is for.
         configuration.certificateVerification = .noHostnameVerification
-        verifyingChain = try NIOSSLContext(configuration: configuration)
+        context = try NIOSSLContext(configuration: configuration)
     }
 
-    /// A handler for a connection to `host`, a name or an address.
-    func handler(host: String, serverName: String?) throws -> NIOSSLClientHandler {
-        if let serverName {
-            return try NIOSSLClientHandler(
-                context: verifyingChain, serverHostname: Self.isSNI(serverName) ? serverName : nil)
-        }
-        // Without a name NIOSSL compares the peer's address with the certificate's.
-        return try NIOSSLClientHandler(context: verifyingName, serverHostname: Self.isSNI(host) ? host : nil)
+    /// A handler for a connection that says `serverName`; none is said for an address or an empty name.
+    func handler(serverName: String) throws -> NIOSSLClientHandler {
+        try NIOSSLClientHandler(context: context, serverHostname: Self.isSNI(serverName) ? serverName : nil)
     }
 
     /// What the certificate names: DNS names, and addresses as text.

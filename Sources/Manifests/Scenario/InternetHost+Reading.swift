@@ -51,7 +51,9 @@ extension InternetHost {
         var app: App = isWeb ? .httpbin : .echo
         if let given = field["app"] {
             guard let choice = given.choice(App.self) else { return nil }
-            if !isWeb, choice != .echo { given.error("\(choice.rawValue) speaks HTTP or HTTPS, not \(name)") }
+            let isWebApp = choice == .httpbin || choice == .redirectToHTTPS
+            if !isWeb, isWebApp { given.error("\(choice.rawValue) speaks HTTP or HTTPS, not \(name)") }
+            if choice == .banner, kind != .tcp { given.error("banner speaks TCP, not \(name)") }
             app = choice
         }
         return Port(number: number, kind: kind, app: app)

@@ -64,6 +64,8 @@ package struct InternetHost: Sendable, Equatable, Codable {
         case httpbin
         case redirectToHTTPS = "redirect-to-https"
         case echo
+        /// Speaks first, as SMTP and SSH servers do: `220 ready`, then echo.
+        case banner
     }
 
     package struct Port: Sendable, Equatable, Codable {

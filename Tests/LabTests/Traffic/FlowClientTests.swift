@@ -48,6 +48,23 @@ private struct Bench {
     }
 }
 
+/// Answers the first bytes with a line and closes.
+private final class OneReply: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private let reply: String
+
+    init(_ reply: String) { self.reply = reply }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: reply))).whenComplete { _ in
+            bound.value.close(promise: nil)
+        }
+    }
+}
+
 extension ClientResult {
     fileprivate var text: String { String(decoding: body, as: UTF8.self) }
 }
@@ -99,9 +116,48 @@ struct FlowClientTests {
         let none = try await bench.run(
             ClientRequest(kind: .https, target: .name("real.test"), port: port, serverName: ""))
         #expect(none.failure == nil && none.peerCertificateNames == ["real.test"])
+        // A client that says another name than its target's knows whom it talks to.
         let other = try await bench.run(
             ClientRequest(kind: .https, target: .name("evil.test"), port: port, serverName: "real.test"))
-        #expect(other.failure?.stage == .tls && other.peerCertificateNames == ["real.test"])
+        #expect(other.failure == nil && other.peerCertificateNames == ["real.test"])
+        let neither = try await bench.run(
+            ClientRequest(kind: .https, target: .name("evil.test"), port: port, serverName: "third.test"))
+        #expect(neither.failure == ClientFailure(.tls, "the certificate is for real.test, not for evil.test"))
+    }
+
+    @Test("Why a handshake failed is said in plain words")
+    func handshakeFailures() async throws {
+        let bench = try Bench()
+        defer { bench.internet.close() }
+        let target = ClientRequest.Target.addresses([local])
+        let stranger = try FlowClient(trusting: try LabCertificateAuthority().root)
+        let untrusted = try await stranger.run(
+            ClientRequest(kind: .https, target: target, port: bench.internet.tcpPort),
+            at: ClientSite(context: CurrentNetworkContext()), on: bench.loop
+        ).result.get()
+        #expect(
+            untrusted.failure == ClientFailure(.tls, "the certificate is not from the lab's CA, or has expired"))
+
+        // What a server does with the first bytes that it gets.
+        func answer(_ reply: String) async throws -> ClientFailure? {
+            let listener = try BoundSocket.listener(at: IPEndpoint(local, 0), in: CurrentNetworkContext())
+            let port = try BoundSocket.localEndpoint(of: listener).port
+            let server = try await ServerBootstrap(group: bench.loop)
+                .childChannelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHandler(OneReply(reply))
+                    }
+                }
+                .withBoundSocket(listener).get()
+            defer { server.close(promise: nil) }
+            return try await bench.run(ClientRequest(kind: .tls, target: target, port: port)).failure
+        }
+        #expect(try await answer("") == ClientFailure(.tls, "the peer closed the connection during the handshake"))
+        #expect(try await answer("220 ready\r\n") == ClientFailure(.tls, "the peer does not speak TLS"))
+        // An alert record: fatal, unrecognized_name (RFC 8446, 6).
+        #expect(
+            try await answer("\u{15}\u{03}\u{03}\u{00}\u{02}\u{02}\u{70}")
+                == ClientFailure(.tls, "the peer refused it: unrecognized name"))
     }
 
     @Test("A declared app answers, and plain HTTP on an HTTPS port is refused")
@@ -153,6 +209,49 @@ struct FlowClientTests {
         #expect(udp.failure == nil && udp.text == "egress-lab\n")
         let seen = bench.arrivals.withLockedValue { $0.last { $0.tuple.transport == .udp } }
         #expect(seen?.tuple == udp.attempts.first)
+    }
+
+    @Test("The app banner speaks first, then sends everything back")
+    func banner() async throws {
+        let listener = try BoundSocket.listener(at: IPEndpoint(local, 0), in: CurrentNetworkContext())
+        let port = try BoundSocket.localEndpoint(of: listener).port
+        close(listener)
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        let authority = try LabCertificateAuthority()
+        let host = InternetHost(
+            hosts: ["mail.test"], addresses: [local], ports: [.init(number: port, kind: .tcp, app: .banner)])
+        let server = try InternetServer(
+            hosts: [host], records: [:], authority: authority, in: CurrentNetworkContext(), on: loop, tcpPort: port,
+            udpPort: 0, dnsPort: 0
+        ) { _ in }
+        defer { server.close() }
+        let client = try FlowClient(trusting: authority.root)
+        let site = ClientSite(context: CurrentNetworkContext())
+        let request = ClientRequest(kind: .tcp, target: .addresses([local]), port: port, body: "")
+        #expect(try await client.run(request, at: site, on: loop).result.get().body == Array("220 ready\r\n".utf8))
+    }
+
+    @Test("A cancelled exchange ends with a reset, so that a proxy gives up at once")
+    func cancelResets() async throws {
+        let listener = try BoundSocket.listener(at: IPEndpoint(local, 0), in: CurrentNetworkContext())
+        defer { close(listener) }
+        _ = fcntl(listener, F_SETFL, 0)
+        let bench = try Bench()
+        defer { bench.internet.close() }
+        for kind in [ClientRequest.Kind.http, .https, .tcp] {
+            let request = ClientRequest(
+                kind: kind, target: .addresses([local]), port: try BoundSocket.localEndpoint(of: listener).port)
+            let exchange = bench.start(request)
+            let descriptor = accept(listener, nil, nil)
+            defer { close(descriptor) }
+            var limit = timeval(tv_sec: 5, tv_usec: 0)
+            setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+            var buffer = [UInt8](repeating: 0, count: 4096)
+            #expect(recv(descriptor, &buffer, buffer.count, 0) > 0)
+            exchange.cancel()
+            #expect(try await exchange.result.get().failure == ClientFailure(.cancelled))
+            #expect(recv(descriptor, &buffer, buffer.count, 0) == -1 && errno == ECONNRESET)
+        }
     }
 
     @Test("IPv6 comes first; a refused address is followed by the next")
