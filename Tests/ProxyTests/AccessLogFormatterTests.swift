@@ -39,9 +39,13 @@ import Testing
     func istio10Text() {
         let expected =
             #"[2019-01-24T12:17:11.640Z] "GET /headers HTTP/1.1" 200 - 0 599 214 214 "-" "curl/8.5.0" "U" "#
-            + #""httpbin.org" "203.0.113.67:80" outbound|80||httpbin.org 10.244.1.5:41000 203.0.113.67:80 "#
+            + #""httpbin.org" "203.0.113.67:80" outbound|80||httpbin.org - 203.0.113.67:80 "#
             + "10.244.1.5:40998 -"
         #expect(AccessLogFormatter(.istio10Text).line(for: Self.record()) == expected)
+        // Document 000: HTTP had no upstream local address then, TCP had.
+        var tcp = Self.record()
+        tcp.kind = .tcp
+        #expect(AccessLogFormatter(.istio10Text).line(for: tcp).contains("httpbin.org 10.244.1.5:41000 203"))
     }
 
     @Test("JSON: numbers stay numbers, absent values are null, keys are sorted, text is escaped")
@@ -62,6 +66,12 @@ import Testing
         func line(_ format: String) -> String { AccessLogFormatter(.text(format)).line(for: Self.record()) }
         #expect(line("100%% %REQ(X-NONE?:AUTHORITY):4%\n") == "100% http")
         #expect(line("50% done") == "50% done")
+        #expect(
+            line("[%START_TIME(%d/%b/%Y:%H:%M:%S.%3f %s)%] %DURATION%") == "[24/Jan/2019:12:17:11.640 1548332231] 214")
+        #expect(line("%HOSTNAME%|%REQ(X-TEAM)%|100%") == "-|-|100%")
+        #expect(
+            AccessLogPiece.unknownOperators(in: "%HOSTNAME% %REQ(X-TEAM)% %RESP(X-A)% %REQ(X-B?:PATH)% %DURATION%")
+                == ["%HOSTNAME%", "%REQ(X-TEAM)%", "%RESP(X-A)%"])
         #expect(line("%UPSTREAM_CLUSTER% %PROTOCOL%") == "outbound|80||httpbin.org HTTP/1.1")
     }
 

@@ -17,7 +17,10 @@ enum AccessLogPass {
         guard let custom = mesh.accessLogFormat, !custom.isEmpty else {
             return AccessLogConfiguration(path: path, format: builtIn)
         }
-        guard isJSON else { return AccessLogConfiguration(path: path, format: .text(custom)) }
+        guard isJSON else {
+            warnOfUnknown(in: [custom], diagnostics)
+            return AccessLogConfiguration(path: path, format: .text(custom))
+        }
         guard let keys = try? JSONDecoder().decode([String: String].self, from: Data(custom.utf8)) else {
             diagnostics.warn(
                 "accessLogFormat is not a JSON object of strings, so the default format is used",
@@ -25,6 +28,14 @@ enum AccessLogPass {
                 at: nil)
             return AccessLogConfiguration(path: path, format: builtIn)
         }
+        warnOfUnknown(in: keys.sorted { $0.key < $1.key }.map(\.value), diagnostics)
         return AccessLogConfiguration(path: path, format: .json(keys))
+    }
+
+    private static func warnOfUnknown(in formats: [String], _ diagnostics: DiagnosticCollector) {
+        for text in formats.flatMap(AccessLogPiece.unknownOperators) {
+            diagnostics.warn(
+                "accessLogFormat: the lab has no value for \(text), so it is always absent", remedy: nil, at: nil)
+        }
     }
 }

@@ -14,8 +14,11 @@ package struct AccessLogFormatter: Sendable {
     }
 
     private let form: Form
+    /// Envoy of Istio 1.0's time did not know the local address of the connections that it kept for HTTP.
+    private let hidesLocalAddressOfHTTP: Bool
 
     package init(_ format: AccessLogConfiguration.Format) {
+        hidesLocalAddressOfHTTP = format == .istio10Text
         switch format {
         case .text(let text): form = .text(Self.pieces(of: text))
         case .json(let object):
@@ -25,6 +28,8 @@ package struct AccessLogFormatter: Sendable {
 
     /// The record's line, without its newline. Absent values are `-` in text and null in JSON.
     package func line(for record: AccessLogRecord) -> String {
+        var record = record
+        if hidesLocalAddressOfHTTP, record.kind == .http { record.upstreamLocalAddress = nil }
         switch form {
         case .text(let pieces):
             let line = Self.join(pieces, record)
@@ -81,26 +86,13 @@ package struct AccessLogFormatter: Sendable {
         return result + "\""
     }
 
-    /// `%%` is a percent sign; a percent sign without its partner is a literal.
     private static func pieces(of format: String) -> [Piece] {
-        var result: [Piece] = []
-        var literal = ""
-        var rest = format[...]
-        while let character = rest.popFirst() {
-            guard character == "%", let end = rest.firstIndex(of: "%") else {
-                literal.append(character)
-                continue
+        AccessLogPiece.pieces(of: format).map { piece in
+            switch piece {
+            case .literal(let text): .literal(text)
+            case .command(let name, let argument, let maxLength):
+                .command(AccessLogOperator(name: name, argument: argument, maxLength: maxLength))
             }
-            if end == rest.startIndex {
-                literal.append("%")
-            } else {
-                if !literal.isEmpty { result.append(.literal(literal)) }
-                literal = ""
-                result.append(.command(AccessLogOperator(rest[..<end])))
-            }
-            rest = rest[rest.index(after: end)...]
         }
-        if !literal.isEmpty { result.append(.literal(literal)) }
-        return result
     }
 }

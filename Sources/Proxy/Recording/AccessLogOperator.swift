@@ -8,23 +8,9 @@ struct AccessLogOperator: Sendable {
         case number(UInt64)
     }
 
-    private let name: String
-    private let argument: String?
-    private let maxLength: Int?
-
-    /// From the text between the percent signs: `NAME`, `NAME(ARGUMENT)` or `NAME(ARGUMENT):LENGTH`.
-    init(_ text: Substring) {
-        if let open = text.firstIndex(of: "("), let close = text.lastIndex(of: ")"), open < close {
-            name = String(text[..<open])
-            argument = String(text[text.index(after: open)..<close])
-            let tail = text[text.index(after: close)...]
-            maxLength = tail.first == ":" ? Int(tail.dropFirst()) : nil
-        } else {
-            name = String(text)
-            argument = nil
-            maxLength = nil
-        }
-    }
+    let name: String
+    let argument: String?
+    let maxLength: Int?
 
     /// The operator's value for a record; nil when it has none. Operators that the lab does not know have none.
     func value(in record: AccessLogRecord) -> Value? {
@@ -42,7 +28,9 @@ struct AccessLogOperator: Sendable {
 
     private func text(in record: AccessLogRecord) -> String? {
         switch name {
-        case "START_TIME": UTCTime(secondsSince1970: record.startTime).iso8601
+        case "START_TIME":
+            argument.map { UTCTime.formatted(record.startTime, as: $0) }
+                ?? UTCTime(secondsSince1970: record.startTime).iso8601
         case "REQ": requestHeader(in: record)
         case "PROTOCOL": record.protocol
         case "RESPONSE_FLAGS": record.responseFlags.isEmpty ? "-" : record.responseFlags.joined(separator: ",")

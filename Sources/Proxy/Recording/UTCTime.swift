@@ -1,3 +1,5 @@
+import Glibc
+
 /// A moment in the Gregorian calendar, UTC, from seconds since 1970.
 struct UTCTime {
     let year: Int
@@ -41,6 +43,24 @@ struct UTCTime {
         let weekdays = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
         let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
         return "\(weekdays[weekday]), \(Self.pad(day)) \(months[month - 1]) \(Self.pad(year, 4)) \(clock) GMT"
+    }
+
+    /// In the form of `strftime`, with Envoy's `%f` and `%3f` for nano- and milliseconds and `%s` for seconds.
+    static func formatted(_ secondsSince1970: Double, as format: String) -> String {
+        let nanoseconds = Int((secondsSince1970 * 1e6).rounded()) * 1000
+        let seconds = nanoseconds.dividedDown(by: 1_000_000_000)
+        let fraction = pad(nanoseconds - seconds * 1_000_000_000, 9)
+        var format = format.replacing("%s", with: String(seconds)).replacing("%f", with: fraction)
+        for digits in 1...9 { format = format.replacing("%\(digits)f", with: fraction.prefix(digits)) }
+        if format.isEmpty { return "" }
+        var moment = time_t(seconds)
+        var calendar = tm()
+        gmtime_r(&moment, &calendar)
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 1024) { buffer in
+            guard let base = buffer.baseAddress else { return "" }
+            let count = strftime(base, buffer.count, format, &calendar)
+            return String(decoding: buffer.prefix(count).map(UInt8.init(bitPattern:)), as: UTF8.self)
+        }
     }
 
     private var clock: String { "\(Self.pad(hour)):\(Self.pad(minute)):\(Self.pad(second))" }
