@@ -195,10 +195,11 @@ struct ListenerPass {
             origin: draft.origin.description)
         var all: [FilterChain] = []
         if let http = draft.http {
-            let match =
-                context.isIstio10
-                ? FilterChainMatch()
-                : FilterChainMatch(transportProtocol: .rawBuffer, applicationProtocols: ["http/1.1", "h2c"])
+            // Istio 1.0 took every byte for HTTP and answered the rest with 400; it is closed here, so that what is
+            // blocked shows as blocked. HTTP/1.0 still gets its 426.
+            let match = FilterChainMatch(
+                transportProtocol: .rawBuffer,
+                applicationProtocols: (context.isIstio10 ? ["http/1.0"] : []) + ["http/1.1", "h2c"])
             let manager = HTTPConnectionManager(
                 statPrefix: "outbound_\(draft.name)", routeConfiguration: http.routeConfiguration,
                 serverHeader: context.mesh.proxyHeaders.serverDisabled == true ? .passThrough : .overwrite,
@@ -208,7 +209,7 @@ struct ListenerPass {
                 FilterChain(
                     name: "\(draft.name)_http", match: match, filter: .httpConnectionManager(manager),
                     origin: http.origin.description))
-            if !context.isIstio10 { listener.listenerFilters.append(.httpInspector) }
+            listener.listenerFilters.append(.httpInspector)
         }
         all += draft.chains
         if draft.chains.contains(where: { !$0.match.serverNames.isEmpty }) {

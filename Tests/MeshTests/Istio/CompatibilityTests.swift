@@ -16,8 +16,9 @@ struct CompatibilityTests {
         for mode in [MeshConfig.OutboundTrafficPolicy.registryOnly, .allowAny] {
             let configuration = configuration(mode: mode)
             let listener = try #require(configuration.listener("0.0.0.0_80"))
-            #expect(listener.filterChains.map(\.match) == [FilterChainMatch()])
-            #expect(listener.listenerFilters.isEmpty && listener.defaultFilterChain == nil)
+            // What is not HTTP finds no chain, and no default one: closed, in either mode.
+            #expect(listener.filterChains.map(\.match.applicationProtocols) == [["http/1.0", "http/1.1", "h2c"]])
+            #expect(listener.listenerFilters == [.httpInspector] && listener.defaultFilterChain == nil)
             #expect(configuration.table("80")?.virtualHosts == [])
         }
     }
@@ -62,9 +63,10 @@ struct CompatibilityTests {
         #expect(manager.propagatesDecorator && manager.requestHeadersToSet.isEmpty)
     }
 
-    @Test("The access log is off until asked for, then in the release's format")
+    @Test("The access log is in the release's format, and off where accessLogFile is empty")
     func accessLog() {
-        #expect(configuration().accessLog == nil)
+        #expect(configuration().accessLog?.format == .istio10Text)
+        #expect(IstioFixture { $0.accessLogFile = "" }.configuration.accessLog == nil)
         func format(_ compatibility: Scenario.Compatibility, _ encoding: String?) -> AccessLogConfiguration.Format? {
             IstioFixture(compatibility: compatibility) {
                 $0.accessLogFile = "/dev/stdout"
