@@ -7,11 +7,12 @@ package final class BundledProxy: DataPlane {
 
     /// - Parameters:
     ///   - context: entered for every socket.
-    ///   - drainTime: how long connections of changed or removed filter chains live on after an update.
+    ///   - drainTime: how long connections of changed or removed filter chains live on after an update. The default
+    ///     is Istio's (`proxyConfig.drainDuration`).
     ///   - sink: gets the events, on the proxy's event loop; must return soon.
     package init(
         configuration: ProxyConfiguration, context: any NetworkContext, resolver: any HostResolver,
-        group: any EventLoopGroup, drainTime: TimeAmount = .seconds(1), sink: @escaping @Sendable (ProxyEvent) -> Void
+        group: any EventLoopGroup, drainTime: TimeAmount = .seconds(45), sink: @escaping @Sendable (ProxyEvent) -> Void
     ) {
         worker = ProxyWorker(
             configuration: configuration, context: context, resolver: resolver, loop: group.next(),
