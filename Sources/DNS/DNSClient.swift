@@ -1,3 +1,4 @@
+internal import NIOConcurrencyHelpers
 package import NIOCore
 package import NetworkAddresses
 package import Proxy
@@ -83,18 +84,57 @@ package struct DNSClient: Sendable {
 
 /// Resolves a proxy's endpoints: names are absolute, so search domains don't apply.
 package struct DNSHostResolver: HostResolver {
+    /// Told of each query of a host before it leaves, with a closure to call should it be dropped on its way; what it
+    /// returns is called when the lookup is over.
+    package typealias Observer =
+        @Sendable (
+            _ host: String, _ query: FiveTuple, _ dropped: @escaping @Sendable () -> Void
+        ) -> @Sendable () -> Void
+
     private let client: DNSClient
+    private let observer: Observer?
 
     /// Queries leave from `context` (the proxy's own user) to `nameservers`.
-    package init(in context: any NetworkContext, nameservers: [IPEndpoint]) {
+    package init(in context: any NetworkContext, nameservers: [IPEndpoint], observer: Observer? = nil) {
         client = DNSClient(in: context, configuration: DNSClientConfiguration(nameservers: nameservers, ndots: 0))
+        self.observer = observer
     }
 
     package func resolve(
         _ host: String, families: [IPFamily], on loop: any EventLoop
     ) -> EventLoopFuture<HostResolution> {
-        client.lookup(host.hasSuffix(".") ? host : host + ".", families: families, on: loop).result.map {
-            HostResolution(addresses: $0.addresses, ttlSeconds: $0.ttlSeconds)
+        // The first query may leave, and be dropped, before the lookup has been returned.
+        let watched = NIOLockedValueBox<WatchedLookup>(WatchedLookup())
+        let lookup = client.lookup(host.hasSuffix(".") ? host : host + ".", families: families, on: loop) {
+            [observer] query in
+            guard let observer else { return }
+            let end = observer(host, query) {
+                let lookup = watched.withLockedValue { watched in
+                    watched.dropped.append(query)
+                    return watched.lookup
+                }
+                lookup?.attemptDropped(query)
+            }
+            watched.withLockedValue { $0.ends.append(end) }
         }
+        let dropped = watched.withLockedValue { watched in
+            watched.lookup = lookup
+            return watched.dropped
+        }
+        for query in dropped { lookup.attemptDropped(query) }
+        return lookup.result.always { _ in
+            let ends = watched.withLockedValue { watched in
+                watched.lookup = nil
+                return watched.ends
+            }
+            for end in ends { end() }
+        }
+        .map { HostResolution(addresses: $0.addresses, ttlSeconds: $0.ttlSeconds) }
+    }
+
+    private struct WatchedLookup: Sendable {
+        var lookup: DNSLookup?
+        var dropped: [FiveTuple] = []
+        var ends: [@Sendable () -> Void] = []
     }
 }

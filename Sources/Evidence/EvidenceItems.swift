@@ -25,6 +25,7 @@ extension Hop {
             items += proxy.records.map {
                 FlowResult.EvidenceItem(at: proxy.connection.proxy, kind: .accessLog, detail: $0.fields)
             }
+            items += proxy.lookups.flatMap(\.evidenceItems)
             items += proxy.upstream.flatMap(\.evidenceItems)
         }
         items += served.filter { $0.stage != .closed }.map {

@@ -79,15 +79,19 @@ package struct ProxiedHop: Sendable {
     package var records: [ProxyRecord]
     package var isClosed: Bool
     package var upstream: [Hop]
+    /// Where it had no host to connect to: its latest question for one.
+    package var lookups: [Hop]
 
     package init(
-        connection: ProxyConnection, accepted: ProxyAccepted, records: [ProxyRecord], isClosed: Bool, upstream: [Hop]
+        connection: ProxyConnection, accepted: ProxyAccepted, records: [ProxyRecord], isClosed: Bool, upstream: [Hop],
+        lookups: [Hop] = []
     ) {
         self.connection = connection
         self.accepted = accepted
         self.records = records
         self.isClosed = isClosed
         self.upstream = upstream
+        self.lookups = lookups
     }
 }
 

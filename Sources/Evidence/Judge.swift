@@ -221,7 +221,7 @@ extension Hop {
     var allProxies: [ProxiedHop] { proxied.flatMap { [$0] + $0.upstream.flatMap(\.allProxies) } }
 
     /// All drops at this hop and below.
-    var allDrops: [DropSeen] { drops + proxied.flatMap { $0.upstream.flatMap(\.allDrops) } }
+    var allDrops: [DropSeen] { drops + proxied.flatMap { ($0.lookups + $0.upstream).flatMap(\.allDrops) } }
 
     /// The hops where chains end: not taken up by a proxy.
     var ends: [Hop] { proxied.isEmpty ? [self] : proxied.flatMap { $0.upstream.flatMap(\.ends) } }

@@ -6,6 +6,7 @@ package enum Observation: Sendable {
     case drop(DropSeen)
     case proxyAccepted(ProxyAccepted)
     case proxyConnecting(ProxyConnecting)
+    case proxyLookup(ProxyLookup)
     case proxyRecord(ProxyRecord)
     case proxyClosed(ProxyConnection)
     case served(Served)
@@ -93,12 +94,37 @@ package struct ProxyConnecting: Sendable {
     package var connection: ProxyConnection
     package var tuple: FiveTuple
     package var cluster: String
+    /// The `x-request-id` that it is for; nil where there are no requests.
+    package var request: String?
+    /// False: this is where the connection began, and whatever had its tuple before was another one.
+    package var isReused: Bool
     package var timeMs: Double
 
-    package init(connection: ProxyConnection, tuple: FiveTuple, cluster: String, timeMs: Double) {
+    package init(
+        connection: ProxyConnection, tuple: FiveTuple, cluster: String, request: String? = nil, isReused: Bool = false,
+        timeMs: Double
+    ) {
         self.connection = connection
         self.tuple = tuple
         self.cluster = cluster
+        self.request = request
+        self.isReused = isReused
+        self.timeMs = timeMs
+    }
+}
+
+/// A proxy asked its resolver for a cluster's host.
+package struct ProxyLookup: Sendable {
+    /// The pod whose proxy it is: `namespace/pod`.
+    package var pod: String
+    package var host: String
+    package var tuple: FiveTuple
+    package var timeMs: Double
+
+    package init(pod: String, host: String, tuple: FiveTuple, timeMs: Double) {
+        self.pod = pod
+        self.host = host
+        self.tuple = tuple
         self.timeMs = timeMs
     }
 }

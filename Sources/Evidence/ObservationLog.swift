@@ -15,6 +15,8 @@ package struct ObservationLog: Sendable {
     private var names: [FiveTuple: [NameServed]] = [:]
     private var accepted: [FiveTuple: [ProxyAccepted]] = [:]
     private var connecting: [ProxyConnection: [ProxyConnecting]] = [:]
+    /// By pod and host, the latest.
+    private var lookups: [String: [String: ProxyLookup]] = [:]
     private var records: [ProxyConnection: [ProxyRecord]] = [:]
     private var closed: Set<ProxyConnection> = []
     /// Whose upstream a socket is: leads from a drop back to the flows it ends.
@@ -40,6 +42,7 @@ package struct ObservationLog: Sendable {
         case .proxyConnecting(let seen):
             connecting[seen.connection, default: []].append(seen)
             upstreamUses[SocketKey(seen.tuple), default: []].append(seen)
+        case .proxyLookup(let seen): lookups[seen.pod, default: [:]][seen.host.lowercased()] = seen
         case .proxyRecord(let seen): records[seen.connection, default: []].append(seen)
         case .proxyClosed(let connection): closed.insert(connection)
         }
@@ -87,9 +90,12 @@ package struct ObservationLog: Sendable {
                 let records = (self.records[connection] ?? []).filter {
                     belongs($0.fields["request_id"], to: requests)
                 }
-                let ids = requests.union(records.compactMap { $0.fields["request_id"] })
                 var seen: Set<FiveTuple> = []
-                let upstream = (connecting[connection] ?? []).filter { seen.insert($0.tuple).inserted }
+                // A shared connection has upstream connections of other requests, too.
+                let uses = (connecting[connection] ?? []).filter { belongs($0.request, to: requests) }
+                let upstream = uses.filter { seen.insert($0.tuple).inserted }
+                let ids = requests.union(records.compactMap { $0.fields["request_id"] })
+                    .union(uses.compactMap(\.request))
                 hop.proxied.append(
                     ProxiedHop(
                         connection: connection, accepted: acceptance, records: records,
@@ -97,12 +103,29 @@ package struct ObservationLog: Sendable {
                         upstream: upstream.map {
                             // A pooled upstream connection is older than the request that uses it.
                             self.hop(
-                                for: $0.tuple, sinceMs: min(sinceMs, oldestUse(of: $0.tuple) ?? sinceMs),
+                                for: $0.tuple, sinceMs: min(sinceMs, beginning(of: $0)),
                                 requests: ids, depth: depth + 1)
-                        }))
+                        }, lookups: lookups(behind: records, of: connection)))
             }
         }
         return hop
+    }
+
+    /// What became of the question for the host of a cluster that had none.
+    private func lookups(behind records: [ProxyRecord], of connection: ProxyConnection) -> [Hop] {
+        records.filter { $0.responseFlags.contains("UH") }.compactMap { record in
+            // `outbound|443||edition.cnn.com`
+            let host = record.upstreamCluster?.split(separator: "|").last.map { $0.lowercased() } ?? ""
+            return lookups[connection.pod]?[host].map { lookup in
+                var hop = Hop(tuple: lookup.tuple, isOutbound: isOutside(lookup.tuple.destination.address))
+                for form in forms(of: lookup.tuple) {
+                    // The proxy tells of the question before it leaves.
+                    hop.drops += (drops[form] ?? []).filter { $0.timeMs >= lookup.timeMs }
+                    hop.names += (names[form] ?? []).filter { $0.timeMs >= lookup.timeMs }
+                }
+                return hop
+            }
+        }
     }
 
     /// What carries no request id can't be told apart and stays.
@@ -111,8 +134,15 @@ package struct ObservationLog: Sendable {
         return requests.contains(id)
     }
 
-    private func oldestUse(of tuple: FiveTuple) -> Double? {
-        (upstreamUses[SocketKey(tuple)] ?? []).filter { $0.tuple == tuple }.map(\.timeMs).min()
+    /// From when on what was seen of a proxy's connection is its own: an earlier one may have had the same ports.
+    private func beginning(of use: ProxyConnecting) -> Double {
+        guard use.isReused else { return use.timeMs }
+        let uses = (upstreamUses[SocketKey(use.tuple)] ?? [])
+            .filter { $0.tuple == use.tuple && $0.timeMs <= use.timeMs }
+        guard let made = uses.lastIndex(where: { !$0.isReused }) else { return 0 }
+        // The proxy says so after its first packet has left; a port rests for a minute before it is used again.
+        let slack = uses[made].timeMs - 1000
+        return made > 0 ? max(slack, uses[made - 1].timeMs) : slack
     }
 
     /// The sockets at the beginning of the chains that `tuple` belongs to: its own, and those that proxies made it from.

@@ -21,6 +21,13 @@ package final class BundledProxy: DataPlane {
 
     package func start() async throws { try await worker.start() }
     package func update(_ configuration: ProxyConfiguration) async throws { try await worker.update(configuration) }
+    /// Asks at once for the names of clusters that gave no address, as when DNS can be reached again.
+    package func resolveAgain() async {
+        let asked = worker.loop.submit { [worker] in
+            for cluster in worker.clusters.values { cluster.resolveAgain() }
+        }
+        try? await asked.get()
+    }
     package func stop() async { await worker.stop() }
     package func statistics() -> [String: UInt64] { worker.statistics.snapshot() }
     package func statistic(_ name: String) -> UInt64? { worker.statistics.value(of: name) }

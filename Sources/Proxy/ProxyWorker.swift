@@ -181,8 +181,14 @@ final class ProxyWorker: @unchecked Sendable {
         return lastStream
     }
 
-    func reportConnecting(_ connection: DownstreamConnection, local: IPEndpoint?, to: IPEndpoint, cluster: String) {
-        sink(.connecting(connection: connection.id, local: local, to: to, cluster: cluster))
+    func reportConnecting(
+        _ connection: DownstreamConnection, local: IPEndpoint?, to: IPEndpoint, cluster: String,
+        request: String? = nil, isReused: Bool = false
+    ) {
+        sink(
+            .connecting(
+                connection: connection.id, local: local, to: to, cluster: cluster, request: request,
+                isReused: isReused))
     }
 
     /// Hands a record to the lab; only logged chains have it in the access log too.

@@ -52,8 +52,10 @@ package enum ProxyEvent: Sendable {
     /// A connection was accepted: from the peer's address to its original destination.
     case accepted(connection: UInt64, from: IPEndpoint, originalDestination: IPEndpoint)
     /// An upstream connection attempt began, on behalf of the downstream connection. `local` is nil only if the socket
-    /// could not be bound.
-    case connecting(connection: UInt64, local: IPEndpoint?, to: IPEndpoint, cluster: String)
+    /// could not be bound; `request` is the `x-request-id` that it was made for, `isReused` true when it comes from a
+    /// pool.
+    case connecting(
+        connection: UInt64, local: IPEndpoint?, to: IPEndpoint, cluster: String, request: String?, isReused: Bool)
     /// A request or connection ended; its line is in the log.
     case record(connection: UInt64, AccessLogRecord)
     /// A downstream connection is gone and all its records are written.

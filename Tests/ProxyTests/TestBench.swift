@@ -168,7 +168,7 @@ final class TestBench: Sendable {
     func connecting(_ index: Int = 0) -> (local: IPEndpoint?, to: IPEndpoint)? {
         events.wait { events in
             let found = events.compactMap { event -> (IPEndpoint?, IPEndpoint)? in
-                if case .connecting(_, let local, let to, _) = event { (local, to) } else { nil }
+                if case .connecting(_, let local, let to, _, _, _) = event { (local, to) } else { nil }
             }
             return found.count > index ? found[index] : nil
         }

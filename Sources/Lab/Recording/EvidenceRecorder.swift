@@ -81,6 +81,7 @@ extension ObservationLog {
         case .nameServed(let seen): roots(of: seen.tuple)
         case .proxyAccepted(let seen): roots(of: seen.tuple)
         case .proxyConnecting(let seen): roots(of: seen.connection)
+        case .proxyLookup(let seen): roots(of: seen.tuple)
         case .proxyRecord(let seen): roots(of: seen.connection)
         case .proxyClosed(let connection): roots(of: connection)
         }

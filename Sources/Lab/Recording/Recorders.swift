@@ -22,14 +22,14 @@ struct ProxyRecorder: Sendable {
                     ProxyAccepted(
                         connection: connection(number), tuple: FiveTuple(.tcp, from: from, to: destination),
                         timeMs: now)))
-        case .connecting(let number, let local, let to, let cluster):
+        case .connecting(let number, let local, let to, let cluster, let request, let isReused):
             // Without a socket there is no packet either.
             guard let local else { return }
             recorder.record(
                 .proxyConnecting(
                     ProxyConnecting(
                         connection: connection(number), tuple: FiveTuple(.tcp, from: local, to: to),
-                        cluster: cluster, timeMs: now)))
+                        cluster: cluster, request: request, isReused: isReused, timeMs: now)))
         case .record(let number, let record):
             recorder.record(
                 .proxyRecord(
@@ -84,6 +84,15 @@ extension AccessLogRecord {
 }
 
 extension EvidenceRecorder {
+    /// Records the lookups of a pod's proxy, and ends those whose query is dropped.
+    func lookupObserver(of pod: PodID) -> DNSHostResolver.Observer {
+        { host, query, dropped in
+            self.record(.proxyLookup(ProxyLookup(pod: "\(pod)", host: host, tuple: query, timeMs: self.nowMs)))
+            let watch = self.watch(query) { if case .drop = $0 { dropped() } }
+            return { self.unwatch(watch) }
+        }
+    }
+
     func record(_ arrival: Arrival) {
         var fields: [String: String] = [:]
         if let value = arrival.serverName { fields["sni"] = value }

@@ -102,6 +102,7 @@ package actor RunningLab {
         for created in try wiring.connect(fresh) { pods[created.id] = created }
 
         dropReasons.add(plan.node.dropReasons)
+        let mayReachMore = self.plan.map { $0.node.ruleset != plan.node.ruleset } ?? false
         if self.plan?.node.ruleset != plan.node.ruleset {
             try rulesets.install(plan.node.ruleset, in: node, replacing: self.plan?.node.ruleset)
         }
@@ -121,6 +122,8 @@ package actor RunningLab {
                 try await start(pod)
             }
         }
+        // A change is in force at once: no proxy waits for its timer to ask again for what was out of reach.
+        if mayReachMore { for pod in allPods { await pod.proxy?.resolveAgain() } }
     }
 
     /// Ends the time of a held-back pod's init containers: its rules come into force, its proxy and containers start.
@@ -137,7 +140,9 @@ package actor RunningLab {
             let context = pod.context(uid: owner.0, gid: owner.1)
             let proxy = BundledProxy(
                 configuration: configuration, context: context,
-                resolver: DNSHostResolver(in: context, nameservers: configuration.nameservers), group: group,
+                resolver: DNSHostResolver(
+                    in: context, nameservers: configuration.nameservers, observer: recorder.lookupObserver(of: pod.id)),
+                group: group,
                 sink: ProxyRecorder(node: configuration.node, generation: pod.generation, recorder: recorder).record)
             try await proxy.start()
             pod.set(proxy: proxy)

@@ -31,6 +31,9 @@ final class ClusterRuntime: @unchecked Sendable {
         if !sameNames || model.discovery.isStatic { discover() }
     }
 
+    /// Asks again for names that gave no address.
+    func resolveAgain() { names?.askAgain() }
+
     /// The cluster is gone from the configuration.
     func retire() {
         names?.stop()

@@ -59,6 +59,18 @@ final class NameResolution: @unchecked Sendable {
         giveUpWaiting()
     }
 
+    /// Asks at once for the names that have no address: what stood in the way may be gone.
+    func askAgain() {
+        if isStopped { return }
+        for (index, endpoint) in model.endpoints.enumerated()
+        where addresses[index].isEmpty && IPAddress(endpoint.host) == nil && unanswered.insert(index).inserted {
+            timers.removeValue(forKey: index)?.cancel()
+            ask(index)
+        }
+        guard !unanswered.isEmpty, deadline == nil else { return }
+        deadline = loop.scheduleTask(in: Self.firstAnswerDeadline) { self.giveUpWaiting() }
+    }
+
     private func ask(_ index: Int) {
         let host = model.endpoints[index].host
         resolver.resolve(host, families: model.dnsFamilies, on: loop).hop(to: loop).whenComplete { result in

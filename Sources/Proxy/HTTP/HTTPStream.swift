@@ -187,7 +187,8 @@ final class HTTPStream: @unchecked Sendable {
         record.upstreamHost = host.endpoint
         if let kept = host.takeIdle() {
             worker.reportConnecting(
-                connection.downstream, local: kept.local, to: host.endpoint, cluster: cluster.model.name)
+                connection.downstream, local: kept.local, to: host.endpoint, cluster: cluster.model.name,
+                request: record.requestID, isReused: true)
             send(on: kept)
         } else {
             connect(to: host, cluster)
@@ -202,7 +203,8 @@ final class HTTPStream: @unchecked Sendable {
         ) { try made.install(in: $0) }
         pendingConnect = dialled.channel
         worker.reportConnecting(
-            connection.downstream, local: dialled.local, to: host.endpoint, cluster: cluster.model.name)
+            connection.downstream, local: dialled.local, to: host.endpoint, cluster: cluster.model.name,
+            request: record.requestID)
         made.begin()
         let isImmediate = NIOLoopBoundBox(true, eventLoop: worker.loop)
         dialled.connected.whenComplete { result in
