@@ -145,6 +145,14 @@ package struct ObservationLog: Sendable {
         return made > 0 ? max(slack, uses[made - 1].timeMs) : slack
     }
 
+    /// Drops of a connection's packets that were seen before the proxy told of the connection.
+    package func earlyDrops(of use: ProxyConnecting) -> [DropSeen] {
+        guard !use.isReused else { return [] }
+        // The proxy says so after its first packet has left; a port rests for a minute before it is used again.
+        return forms(of: use.tuple).flatMap { drops[$0] ?? [] }
+            .filter { $0.timeMs > use.timeMs - 1000 && $0.timeMs <= use.timeMs }
+    }
+
     /// The sockets at the beginning of the chains that `tuple` belongs to: its own, and those that proxies made it from.
     package func roots(of tuple: FiveTuple) -> Set<SocketKey> {
         var roots: Set<SocketKey> = []

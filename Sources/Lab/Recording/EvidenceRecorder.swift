@@ -24,12 +24,18 @@ package final class EvidenceRecorder: Sendable {
     package var nowMs: Double { (clock.now - start) / .milliseconds(1) }
 
     package func record(_ observation: Observation) {
-        let concerned = state.withLockedValue { state in
+        let (concerned, earlier) = state.withLockedValue { state in
             state.log.add(observation)
-            guard !state.watches.isEmpty else { return [@Sendable (Observation) -> Void]() }
-            return state.log.roots(of: observation).flatMap { state.watches[$0].map { Array($0.values) } ?? [] }
+            guard !state.watches.isEmpty else { return ([@Sendable (Observation) -> Void](), [Observation]()) }
+            let watches = state.log.roots(of: observation).flatMap { state.watches[$0].map { Array($0.values) } ?? [] }
+            // The node may drop a packet before the proxy has told whose it is: now it is known whom that concerns.
+            guard !watches.isEmpty, case .proxyConnecting(let use) = observation else { return (watches, []) }
+            return (watches, state.log.earlyDrops(of: use).map(Observation.drop))
         }
-        for watch in concerned { watch(observation) }
+        for watch in concerned {
+            watch(observation)
+            earlier.forEach(watch)
+        }
     }
 
     package func recordLoss(_ count: Int) { state.withLockedValue { $0.log.addLoss(count) } }
