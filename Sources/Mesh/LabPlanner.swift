@@ -102,7 +102,7 @@ package struct LabPlanner: Sendable {
         return logging + [
             "NetworkPolicy: denied packets are dropped without an answer",
             "NetworkPolicy: ICMP and other protocols pass only under a rule without ports",
-            "NetworkPolicy: established flows continue when a policy tightens",
+            "NetworkPolicy: established flows continue when a policy tightens; proxies keep no idle connection then",
             "NetworkPolicy: a pod may always reach itself, also through its Service, and its node",
         ]
     }

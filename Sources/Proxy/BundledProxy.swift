@@ -21,12 +21,13 @@ package final class BundledProxy: DataPlane {
 
     package func start() async throws { try await worker.start() }
     package func update(_ configuration: ProxyConfiguration) async throws { try await worker.update(configuration) }
-    /// Asks at once for the names of clusters that gave no address, as when DNS can be reached again.
-    package func resolveAgain() async {
-        let asked = worker.loop.submit { [worker] in
-            for cluster in worker.clusters.values { cluster.resolveAgain() }
+    /// Has the next requests find out anew what can be reached: kept upstream connections are closed, and names that
+    /// gave no address are asked for at once.
+    package func meetNewPolicies() async {
+        let done = worker.loop.submit { [worker] in
+            for cluster in worker.clusters.values { cluster.meetNewPolicies() }
         }
-        try? await asked.get()
+        try? await done.get()
     }
     package func stop() async { await worker.stop() }
     package func statistics() -> [String: UInt64] { worker.statistics.snapshot() }

@@ -96,13 +96,14 @@ package actor RunningLab {
         for pod in allPods where wanted[pod.id]?.pod.generation != pod.generation {
             pods[pod.id] = nil
             try wiring.disconnect(pod.plan)
+            rulesets.forget(pod.namespace)
             await pod.stop()
         }
         let fresh = plan.pods.filter { pods[$0.pod.id] == nil }
         for created in try wiring.connect(fresh) { pods[created.id] = created }
 
         dropReasons.add(plan.node.dropReasons)
-        let mayReachMore = self.plan.map { $0.node.ruleset != plan.node.ruleset } ?? false
+        let hasNewPolicies = self.plan.map { $0.node.policyTable != plan.node.policyTable } ?? false
         if self.plan?.node.ruleset != plan.node.ruleset {
             try rulesets.install(plan.node.ruleset, in: node, replacing: self.plan?.node.ruleset)
         }
@@ -122,8 +123,8 @@ package actor RunningLab {
                 try await start(pod)
             }
         }
-        // A change is in force at once: no proxy waits for its timer to ask again for what was out of reach.
-        if mayReachMore { for pod in allPods { await pod.proxy?.resolveAgain() } }
+        // A change is in force at once: no request goes by a connection that was made under other policies.
+        if hasNewPolicies { for pod in allPods { await pod.proxy?.meetNewPolicies() } }
     }
 
     /// Ends the time of a held-back pod's init containers: its rules come into force, its proxy and containers start.
@@ -204,20 +205,32 @@ package actor RunningLab {
     }
 }
 
-/// Installs rulesets; equal ones are built once.
+/// Installs rulesets; equal ones are built once, and each namespace keeps its connection.
+///
+/// Closing an nftables socket waits until the kernel has freed what its transactions replaced: some milliseconds each,
+/// which a lab of a thousand pods would spend one after the other.
 struct RulesetInstaller {
     private var built: [String: RulesetBatch] = [:]
+    private var connections: [ObjectIdentifier: NftablesConnection] = [:]
 
     mutating func install(_ ruleset: Ruleset, in namespace: NetworkNamespace, replacing old: Ruleset?) throws {
         let batch = try batch(for: ruleset)
         let gone = (old?.tables ?? []).filter { table in
             !ruleset.tables.contains { $0.family == table.family && $0.name == table.name }
         }
-        try namespace.enter {
-            let connection = try NftablesConnection()
-            try connection.install(batch)
-            if !gone.isEmpty { try connection.remove(Ruleset(tables: gone)) }
-        }
+        let connection = try connection(to: namespace)
+        try connection.install(batch)
+        if !gone.isEmpty { try connection.remove(Ruleset(tables: gone)) }
+    }
+
+    /// Lets go of a namespace that is to disappear.
+    mutating func forget(_ namespace: NetworkNamespace) { connections[ObjectIdentifier(namespace)] = nil }
+
+    private mutating func connection(to namespace: NetworkNamespace) throws -> NftablesConnection {
+        if let known = connections[ObjectIdentifier(namespace)] { return known }
+        let connection = try namespace.enter { try NftablesConnection() }
+        connections[ObjectIdentifier(namespace)] = connection
+        return connection
     }
 
     private mutating func batch(for ruleset: Ruleset) throws -> RulesetBatch {

@@ -1,6 +1,6 @@
 import Manifests
 import NetworkAddresses
-import Nftables
+package import Nftables
 
 /// Plans what the node does with packets: translation for Services, NetworkPolicies, the watch at the boundary.
 struct NodePlanner {
@@ -42,6 +42,11 @@ struct NodePlanner {
         Match(.ctState, .ctState(.notKnown)), Counter(),
         Log(
             prefix: "boundary", group: LabConstants.boundaryLogGroup, snaplen: LabConstants.logSnapLength))
+}
+
+extension NodePlan {
+    /// The part of the rules that comes from policies.
+    package var policyTable: Table? { ruleset.tables.first { $0.name == PolicyTable.name } }
 }
 
 extension Match {

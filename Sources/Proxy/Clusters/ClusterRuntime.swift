@@ -31,8 +31,12 @@ final class ClusterRuntime: @unchecked Sendable {
         if !sameNames || model.discovery.isStatic { discover() }
     }
 
-    /// Asks again for names that gave no address.
-    func resolveAgain() { names?.askAgain() }
+    /// What can be reached is another matter now: asks again for names that gave no address, and keeps no connection.
+    func meetNewPolicies() {
+        names?.askAgain()
+        for host in hosts { host.closeIdle() }
+        for host in originalHosts.values { host.closeIdle() }
+    }
 
     /// The cluster is gone from the configuration.
     func retire() {

@@ -31,6 +31,11 @@ final class UpstreamHost: @unchecked Sendable {
     /// The host has left its cluster: requests in progress go on, kept connections go.
     func retire() {
         isRetired = true
+        closeIdle()
+    }
+
+    /// Closes the kept connections.
+    func closeIdle() {
         let connections = idle
         idle = []
         for connection in connections { connection.close() }
