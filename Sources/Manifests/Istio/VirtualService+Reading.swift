@@ -172,6 +172,10 @@ extension VirtualService.StringMatch {
                 first.error("\"\(text)\" is not a regular expression")
                 return nil
             }
+            if let construct = RE2Syntax.refusedConstruct(in: text) {
+                first.error("Envoy's regular expressions (RE2) have no \(construct)")
+                return nil
+            }
             self = .regex(text)
         }
     }
