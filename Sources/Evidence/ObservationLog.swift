@@ -19,6 +19,8 @@ package struct ObservationLog: Sendable {
     private var lookups: [String: [String: ProxyLookup]] = [:]
     private var records: [ProxyConnection: [ProxyRecord]] = [:]
     private var closed: Set<ProxyConnection> = []
+    /// Connections that proxies have accepted and not closed.
+    package private(set) var open: Set<ProxyConnection> = []
     /// Whose upstream a socket is: leads from a drop back to the flows it ends.
     private var upstreamUses: [SocketKey: [ProxyConnecting]] = [:]
     private var acceptedTuples: [ProxyConnection: FiveTuple] = [:]
@@ -39,12 +41,15 @@ package struct ObservationLog: Sendable {
         case .proxyAccepted(let seen):
             accepted[seen.tuple, default: []].append(seen)
             acceptedTuples[seen.connection] = seen.tuple
+            open.insert(seen.connection)
         case .proxyConnecting(let seen):
             connecting[seen.connection, default: []].append(seen)
             upstreamUses[SocketKey(seen.tuple), default: []].append(seen)
         case .proxyLookup(let seen): lookups[seen.pod, default: [:]][seen.host.lowercased()] = seen
         case .proxyRecord(let seen): records[seen.connection, default: []].append(seen)
-        case .proxyClosed(let connection): closed.insert(connection)
+        case .proxyClosed(let connection):
+            closed.insert(connection)
+            open.remove(connection)
         }
     }
 
@@ -143,6 +148,12 @@ package struct ObservationLog: Sendable {
         // The proxy says so after its first packet has left; a port rests for a minute before it is used again.
         let slack = uses[made].timeMs - 1000
         return made > 0 ? max(slack, uses[made - 1].timeMs) : slack
+    }
+
+    /// True when proxies have written all that there is to write of connections other than `known`: they are closed, or
+    /// kept for further requests.
+    package func isSettled(except known: Set<ProxyConnection>) -> Bool {
+        open.allSatisfy { known.contains($0) || (records[$0] ?? []).contains(where: \.isHTTP) }
     }
 
     /// Drops of a connection's packets that were seen before the proxy told of the connection.

@@ -1,5 +1,6 @@
 package import Evidence
 import NIOConcurrencyHelpers
+package import NIOCore
 package import NetworkAddresses
 
 /// Collects what all observers of a lab see, and tells those who wait for it.
@@ -8,6 +9,8 @@ package final class EvidenceRecorder: Sendable {
         var log: ObservationLog
         var watches: [SocketKey: [UInt64: @Sendable (Observation) -> Void]] = [:]
         var nextWatch: UInt64 = 0
+        /// Those who wait until proxies have written all about connections that are not among theirs.
+        var settling: [UInt64: (known: Set<ProxyConnection>, done: CheckedContinuation<Void, Never>)] = [:]
     }
 
     private let state: NIOLockedValueBox<State>
@@ -36,6 +39,42 @@ package final class EvidenceRecorder: Sendable {
             watch(observation)
             earlier.forEach(watch)
         }
+        switch observation {
+        case .proxyClosed, .proxyRecord: endSettling()
+        default: break
+        }
+    }
+
+    /// The connections that proxies hold at the moment.
+    package var openConnections: Set<ProxyConnection> { state.withLockedValue { $0.log.open } }
+
+    /// Returns when all about connections that are not in `known` has been written, or when the time is over.
+    package func settle(except known: Set<ProxyConnection>, within time: TimeAmount, on loop: any EventLoop) async {
+        let number = state.withLockedValue { state in
+            state.nextWatch += 1
+            return state.nextWatch
+        }
+        let end = loop.scheduleTask(in: time) { self.stopSettling(number) }
+        await withCheckedContinuation { done in
+            let isSettled = state.withLockedValue { state in
+                if state.log.isSettled(except: known) { return true }
+                state.settling[number] = (known, done)
+                return false
+            }
+            if isSettled { done.resume() }
+        }
+        end.cancel()
+    }
+
+    private func stopSettling(_ number: UInt64) {
+        state.withLockedValue { $0.settling.removeValue(forKey: number) }?.done.resume()
+    }
+
+    private func endSettling() {
+        let settled = state.withLockedValue { state in
+            state.settling.filter { state.log.isSettled(except: $0.value.known) }.keys
+        }
+        for number in settled { stopSettling(number) }
     }
 
     package func recordLoss(_ count: Int) { state.withLockedValue { $0.log.addLoss(count) } }

@@ -119,7 +119,12 @@ struct ScenarioRunner: Sendable {
 
         let directory = URL(fileURLWithPath: scenario.file).deletingLastPathComponent().path
         let commands = CommandRunner(lab: lab, dns: plan.dns, directory: directory)
+        let openBefore = lab.recorder.openConnections
         for command in step.commands { result.commands.append(await commands.run(command)) }
+        if !step.commands.isEmpty {
+            // A program ends before its sidecar has written what it knows of it.
+            await lab.recorder.settle(except: openBefore, within: .seconds(2), on: lab.group.next())
+        }
 
         let assertions = AssertionRunner(lab: lab, recordsBefore: recordsBefore)
         for assertion in step.assertions { result.assertions.append(await assertions.check(assertion)) }
