@@ -6,10 +6,13 @@ struct ResourceKind: Sendable {
     /// Versions that are no longer served, as `group/version`; read all the same, with a warning.
     let retired: [String]
     let isClusterScoped: Bool
+    /// The name of an object that says none, where that is allowed.
+    let defaultName: String?
     let read: @Sendable (ObjectReader) -> (any Resource)?
 
     init(
         _ kind: String, _ group: String, _ versions: [String], retired: [String] = [], isClusterScoped: Bool = false,
+        defaultName: String? = nil,
         read: @escaping @Sendable (ObjectReader) -> (any Resource)?
     ) {
         self.kind = kind
@@ -17,6 +20,7 @@ struct ResourceKind: Sendable {
         self.versions = versions
         self.retired = retired
         self.isClusterScoped = isClusterScoped
+        self.defaultName = defaultName
         self.read = read
     }
 
@@ -49,7 +53,10 @@ enum ResourceKinds {
         ResourceKind("NetworkPolicy", "networking.k8s.io", ["v1"], retired: ["extensions/v1beta1"]) {
             NetworkPolicy(reading: $0)
         },
-        ResourceKind("IstioOperator", "install.istio.io", ["v1alpha1"]) { IstioOperator(reading: $0) },
+        // `istioctl install -f` takes it without metadata, and that is how it is usually written.
+        ResourceKind("IstioOperator", "install.istio.io", ["v1alpha1"], defaultName: "installed-state") {
+            IstioOperator(reading: $0)
+        },
         ResourceKind("ServiceEntry", "networking.istio.io", istio) { ServiceEntry(reading: $0) },
         ResourceKind("VirtualService", "networking.istio.io", istio) { VirtualService(reading: $0) },
         ResourceKind("DestinationRule", "networking.istio.io", istio) { DestinationRule(reading: $0) },

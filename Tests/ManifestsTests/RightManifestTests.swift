@@ -47,6 +47,21 @@ struct RightManifestTests {
         #expect(found.first?.metadata.location == SourceLocation(file: "x.yaml", line: 1, column: 1))
     }
 
+    @Test(
+        "An IstioOperator needs no metadata and no name, as istioctl takes it",
+        arguments: ["", "metadata: {namespace: istio-system}"])
+    func namelessOperator(metadata: String) {
+        let found = resources(
+            """
+            apiVersion: install.istio.io/v1alpha1
+            kind: IstioOperator
+            \(metadata)
+            spec: {meshConfig: {outboundTrafficPolicy: {mode: REGISTRY_ONLY}}}
+            """)
+        #expect(found.map(\.id.name) == ["installed-state"])
+        #expect((found.first as? IstioOperator)?.meshConfig.outboundTrafficPolicy?.value == .registryOnly)
+    }
+
     @Test("Lists are flattened, and their elements need not repeat their kind")
     func lists() {
         let found = resources(

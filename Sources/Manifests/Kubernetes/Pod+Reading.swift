@@ -108,7 +108,7 @@ extension Container {
         guard field.check("containerPort hostIP hostPort name protocol"),
             let number = field.required("containerPort")?.port
         else { return nil }
-        field["hostPort"]?.warn("host ports are not carried out")
+        field["hostPort"]?.say(.note, "nothing enters from outside through a host port")
         let transport = field["protocol"].map(\.transport) ?? .tcp
         guard let transport else { return nil }
         return Port(name: field["name"]?.string, number: number, transport: transport)

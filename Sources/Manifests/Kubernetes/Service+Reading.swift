@@ -21,7 +21,9 @@ extension Service {
             type = value
             switch value {
             case .clusterIP: break
-            case .nodePort, .loadBalancer: field.warn("\(name) is taken as ClusterIP: nothing enters from outside")
+            case .nodePort, .loadBalancer:
+                // What enters is not what this tool is about; it is no mistake of the user's.
+                field.say(.note, "\(name) is taken as ClusterIP: nothing enters from outside")
             case .externalName: field.refuse("Services of type ExternalName are not supported yet")
             }
         }

@@ -36,7 +36,10 @@ struct DocumentReader {
         let subject = FieldReader.Subject(
             kind: kind, log: log, acceptsSnakeCase: known.group.hasSuffix("istio.io"))
         let root = FieldReader(node: document, path: "", subject: subject)
-        guard let metadata = ObjectMeta(reading: root, isClusterScoped: known.isClusterScoped) else { return [] }
+        guard
+            let metadata = ObjectMeta(
+                reading: root, isClusterScoped: known.isClusterScoped, defaultName: known.defaultName)
+        else { return [] }
         return known.read(ObjectReader(root: root, metadata: metadata)).map { [$0] } ?? []
     }
 

@@ -23,11 +23,16 @@ extension ObjectMeta {
         finalizers generation managedFields ownerReferences resourceVersion selfLink uid clusterName initializers
         """
 
-    /// Reads `metadata` of an object; a missing or impossible name is said and taken as it is.
-    init?(reading object: FieldReader, isClusterScoped: Bool, isTemplate: Bool = false) {
-        guard let field = isTemplate ? object["metadata"] : object.required("metadata") else {
-            guard isTemplate else { return nil }
-            self.init(name: "", namespace: "", location: object.location)
+    /// Reads `metadata` of an object; an impossible name is said and taken as it is, as is a missing one where there is
+    /// no `defaultName`.
+    init?(
+        reading object: FieldReader, isClusterScoped: Bool, isTemplate: Bool = false, defaultName: String? = nil
+    ) {
+        let mayBeMissing = isTemplate || defaultName != nil
+        guard let field = mayBeMissing ? object["metadata"] : object.required("metadata") else {
+            guard mayBeMissing else { return nil }
+            let namespace = isTemplate || isClusterScoped ? "" : "default"
+            self.init(name: defaultName ?? "", namespace: namespace, location: object.location)
             return
         }
         guard field.check(Self.fields) else { return nil }
@@ -35,6 +40,8 @@ extension ObjectMeta {
         if let given = field["name"] ?? field["generateName"] {
             guard let text = given.string else { return nil }
             name = text
+        } else if let defaultName {
+            name = defaultName
         } else if !isTemplate {
             _ = field.required("name")
             return nil

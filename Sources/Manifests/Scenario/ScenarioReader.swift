@@ -57,7 +57,13 @@ struct ScenarioPass {
 
     mutating func scenario(_ root: FieldReader) -> Scenario? {
         guard root.check(Self.rootFields) else { return nil }
-        guard let kind = root.required("kind"), kind.choice(of: ["Scenario"]) != nil else { return nil }
+        guard let kind = root.required("kind") else { return nil }
+        guard kind.node.text == "Scenario" else {
+            kind.error(
+                "expected Scenario, found \(kind.node.summary)",
+                remedy: "a scenario names its manifests; validate and render take manifests alone too")
+            return nil
+        }
         if let version = root.required("apiVersion"), version.node.text != "egress-lab.dev/v1" {
             version.error("expected egress-lab.dev/v1, found \(version.node.summary)")
         }
