@@ -58,11 +58,14 @@ struct FlowText {
             facts.removeLast()
             if last == outcome.first { break }
         }
-        let below = outcome.dropFirst(facts.count).joined(separator: ", ")
+        let rest = outcome.dropFirst(facts.count).joined(separator: ", ")
+        let isPath = rest.hasPrefix("via ")
+        let below = isPath ? String(rest.dropFirst(4)) : rest
+        let label = isPath ? "via" : facts.isEmpty ? "outcome" : "with"
         let text =
             facts.isEmpty ? route : route.padded(to: columns.route) + "  " + facts.joined(separator: ", ")
         return [colored(colored(left, keyword: mark) + text, keyword: verdict)]
-            + detailLines(facts.isEmpty ? "outcome" : "with", below.isEmpty ? [] : [below], ink)
+            + detailLines(label, below.isEmpty ? [] : [below], ink)
             .map { colored($0, keyword: verdict) }
     }
 
