@@ -70,7 +70,7 @@ package struct Preflight: Sendable {
             return [privilege, kernelVersion, ipv6, untried] + programs
         }
         guard !namespaces.isFatal else { return [privilege, kernelVersion, ipv6, namespaces] + programs }
-        return [privilege, kernelVersion, ipv6, namespaces] + check(Self.features) + [packetLog] + programs
+        return [privilege, kernelVersion, ipv6, namespaces] + features + programs
     }
 
     // MARK: Privilege and kernel
@@ -145,6 +145,17 @@ package struct Preflight: Sendable {
         Feature("balancing", "nft_numgen", rule: [NumGen([.continue, .accept])]),
         Feature("packet logging", "nft_log", "nfnetlink_log", rule: [Log(prefix: "doctor", group: 1), Verdict.drop]),
     ]
+
+    /// Without the first nothing can be said of the others.
+    private var features: [Check] {
+        guard let first = check(Array(Self.features.prefix(1))).first, first.isFatal else {
+            return check(Self.features) + [packetLog]
+        }
+        let untried = Check(
+            "the parts of nf_tables and packet logging", problem: "not tried without nf_tables",
+            remedy: "load nf_tables, then run doctor again", isUntried: true)
+        return [first, untried]
+    }
 
     private func check(_ features: [Feature]) -> [Check] {
         features.map { feature in

@@ -29,7 +29,7 @@ struct PreflightTests {
         let machine = machine { $0.install = { _ in throw Refused() } }
         #expect(
             machine.obstacle() == "the kernel lacks nf_tables (No such file or directory): modprobe nf_tables")
-        #expect(machine.all().contains { $0.name == "nf_tables" && $0.isFatal })
+        #expect(machine.all().filter(\.isFatal).map(\.name) == ["nf_tables"])
     }
 
     @Test(

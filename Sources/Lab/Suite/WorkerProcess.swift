@@ -44,10 +44,19 @@ struct WorkerProcess: Sendable {
             try toWorker.fileHandleForWriting.close()
             return outcome
                 ?? failure(
-                    "the worker process ended without a result (\(status.map { "\($0)" } ?? "still running")); this is a bug",
+                    "the worker process ended without a result, \(Self.end(status))",
                     since: started)
         } catch {
             return failure("can't run the worker process: \(error)", since: started)
+        }
+    }
+
+    private static func end(_ status: ChildProcess.ExitStatus?) -> String {
+        switch status {
+        case .signalled(SIGKILL): "killed by someone or for want of memory"
+        case .signalled(let number): "by signal \(number): this is a bug"
+        case .exited(let code): "with status \(code): this is a bug"
+        case nil: "and still runs: this is a bug"
         }
     }
 
