@@ -7,11 +7,11 @@ import NetworkAddresses
 /// The labs that the benchmarks build: pods with sidecars (about 30 capture rules) or without, each under a policy of
 /// its own with 10 rules.
 enum BenchmarkLab {
-    static func plan(pods count: Int) throws -> (LabPlan, Scenario) {
+    /// - Parameter plain: every other pod has no sidecar.
+    static func plan(pods count: Int, plain: Bool = false) throws -> (LabPlan, Scenario) {
         var manifests = ""
         for index in 0..<count {
-            // Half of them plain: flows between those are the policies' alone.
-            let isPlain = index % 2 == 1
+            let isPlain = plain && index % 2 == 1
             let name = isPlain ? "plain-\(index / 2)" : "meshed-\(index / 2)"
             manifests += """
                 ---
@@ -20,9 +20,8 @@ enum BenchmarkLab {
                 metadata:
                   name: \(name)
                   namespace: default
-                  labels: {app: \(name)}
+                  labels: {app: \(name), sidecar.istio.io/inject: "\(!isPlain)"}
                   annotations:
-                    sidecar.istio.io/inject: "\(!isPlain)"
                     traffic.sidecar.istio.io/excludeOutboundPorts: "1001,1002,1003,1004,1005"
                     traffic.sidecar.istio.io/excludeOutboundIPRanges: "198.51.100.0/28,198.51.100.32/28"
                 spec:
@@ -58,7 +57,7 @@ enum BenchmarkLab {
             spec:
               mesh: {outboundTrafficPolicy: {mode: REGISTRY_ONLY}}
               manifests: [pods.yaml]
-              steps: []
+              steps: [{name: set up}]
 
             """
         let file = folder.appendingPathComponent("scenario.yaml")

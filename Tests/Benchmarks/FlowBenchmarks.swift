@@ -17,7 +17,7 @@ struct BlockedFlowBenchmark: Benchmark {
     var unit: Unit { .milliseconds }
 
     func measure() async throws -> Double {
-        let (plan, scenario) = try BenchmarkLab.plan(pods: 4)
+        let (plan, scenario) = try BenchmarkLab.plan(pods: 4, plain: true)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
         let lab = try RunningLab(clusterRanges: plan.clusterRanges, nodeAddresses: plan.node.addresses, group: group)
         try await lab.update(to: plan)
@@ -60,7 +60,7 @@ struct FlowRateBenchmark: Benchmark {
     var unit: Unit { .perSecond }
 
     func measure() async throws -> Double {
-        let (plan, scenario) = try BenchmarkLab.plan(pods: pods)
+        let (plan, scenario) = try BenchmarkLab.plan(pods: pods, plain: true)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
         let lab = try RunningLab(clusterRanges: plan.clusterRanges, nodeAddresses: plan.node.addresses, group: group)
         try await lab.update(to: plan)

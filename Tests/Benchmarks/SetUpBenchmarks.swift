@@ -37,7 +37,9 @@ struct RivalSetUpBenchmark: Benchmark {
 
     func measure() async throws -> Double {
         let (plan, _) = try BenchmarkLab.plan(pods: pods)
+        // `ip netns` gives its namespaces names on disk: in this child's own /run and /mnt.
         let folder = "/mnt"
+        _ = try ChildProcess.run(BenchmarkLab.shell("mount -t tmpfs none /mnt"), timeout: .seconds(5))
         var links = ""
         for pod in plan.pods {
             let name = "p\(pod.pod.index)"
@@ -46,17 +48,17 @@ struct RivalSetUpBenchmark: Benchmark {
             try pod.ruleset.text.write(toFile: "\(folder)/\(name).nft", atomically: false, encoding: .utf8)
             var batch = "link set lo up\nlink set eth0 up\n"
             for address in pod.pod.addresses {
-                let version = address.family == .ipv4 ? "-4" : "-6"
-                links += "\(version) route add \(address) dev \(pod.nodeInterface)\n"
-                batch += "addr add \(address)/\(address.family.bitWidth) dev eth0 \(version == "-6" ? "nodad" : "")\n"
-                batch += "\(version) route add default dev eth0\n"
+                let isIPv6 = address.family == .ipv6
+                links += "route add \(address) dev \(pod.nodeInterface)\n"
+                batch += "addr add \(address)/\(address.family.bitWidth) dev eth0 \(isIPv6 ? "nodad" : "")\n"
+                batch += "route add \(isIPv6 ? "::/0" : "default") dev eth0\n"
             }
             try batch.write(toFile: "\(folder)/\(name).ip", atomically: false, encoding: .utf8)
         }
         try links.write(toFile: "\(folder)/node.ip", atomically: false, encoding: .utf8)
         try plan.node.ruleset.text.write(toFile: "\(folder)/node.nft", atomically: false, encoding: .utf8)
         let script = """
-            ip -batch \(folder)/node.ip && for i in \(folder)/p*.ip; do n=$(basename $i .ip); \
+            mount -t tmpfs none /run && ip -batch \(folder)/node.ip && for i in \(folder)/p*.ip; do n=$(basename $i .ip); \
             ip -n $n -batch $i && ip netns exec $n nft -f \(folder)/$n.nft || exit 1; done && nft -f \(folder)/node.nft
             """
         let started = ContinuousClock.now

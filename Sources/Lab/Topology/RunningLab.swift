@@ -21,7 +21,7 @@ package actor RunningLab {
     nonisolated let internet: NetworkNamespace
 
     private let wiring: Wiring
-    private let zone: ZoneResponder
+    private nonisolated let zone: ZoneResponder
     private var internetServer: InternetServer?
     private var packetLogs: [PacketLogReader] = []
     private var pods: [PodID: RunningPod] = [:]
@@ -112,29 +112,42 @@ package actor RunningLab {
         try updateInternet(plan.internet, plan.dns)
         self.plan = plan
 
+        var starting: [RunningPod] = []
         for podPlan in plan.pods {
             guard let pod = pods[podPlan.pod.id] else { continue }
             if pod.hasStarted {
                 let changed = pod.plan.proxy != podPlan.proxy
                 pod.plan = podPlan
                 if changed, let configuration = podPlan.proxy { try await pod.proxy?.update(configuration) }
-                try serve(pod)
+                try serve(pod, dnsPod: plan.dns.pod)
             } else if !holdingBack.contains(pod.id) {
-                try await start(pod)
+                starting.append(pod)
             }
         }
+        try await start(starting)
         // A change is in force at once: no request goes by a connection that was made under other policies.
         if hasNewPolicies { for pod in allPods { await pod.proxy?.meetNewPolicies() } }
     }
 
     /// Ends the time of a held-back pod's init containers: its rules come into force, its proxy and containers start.
     package func finishStart(_ id: PodID) async throws {
-        if let pod = pods[id], !pod.hasStarted { try await start(pod) }
+        if let pod = pods[id], !pod.hasStarted { try await start([pod]) }
     }
 
-    private func start(_ pod: RunningPod) async throws {
+    /// Rules first, one namespace after the other as the kernel does it anyway; then proxies and servers side by side.
+    private func start(_ pods: [RunningPod]) async throws {
+        for pod in pods where !pod.plan.ruleset.tables.isEmpty {
+            try rulesets.install(pod.plan.ruleset, in: pod.namespace, replacing: nil)
+        }
+        let dnsPod = plan?.dns.pod
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for pod in pods { group.addTask { try await self.startPrograms(of: pod, dnsPod: dnsPod) } }
+            try await group.waitForAll()
+        }
+    }
+
+    private nonisolated func startPrograms(of pod: RunningPod, dnsPod: PodID?) async throws {
         let plan = pod.plan
-        if !plan.ruleset.tables.isEmpty { try rulesets.install(plan.ruleset, in: pod.namespace, replacing: nil) }
         if let configuration = plan.proxy {
             let owner =
                 plan.pod.capture.map { ($0.proxyUIDs.first ?? 1337, $0.proxyGIDs.first ?? 1337) } ?? (1337, 1337)
@@ -148,14 +161,14 @@ package actor RunningLab {
             try await proxy.start()
             pod.set(proxy: proxy)
         }
-        try serve(pod)
+        try serve(pod, dnsPod: dnsPod)
         pod.markStarted()
     }
 
     /// Starts the pod's servers, or adds ports to them.
-    private func serve(_ pod: RunningPod) throws {
+    private nonisolated func serve(_ pod: RunningPod, dnsPod: PodID?) throws {
         let plan = pod.plan
-        if plan.pod.id == self.plan?.dns.pod, !pod.hasStarted {
+        if plan.pod.id == dnsPod, !pod.hasStarted {
             let site = "pod \(pod.id)"
             let server = try DNSServer(
                 addresses: plan.pod.addresses, in: pod.context(uid: 0, gid: 0), on: group.next(), responder: zone
