@@ -55,7 +55,11 @@ package struct Preflight: Sendable {
 
     /// Why no lab can run here, in one sentence; nil when one can. Takes a few milliseconds.
     package func obstacle() -> String? {
-        for check in [privilege, kernelVersion, ipv6, namespaces] where check.isFatal { return check.sentence }
+        // One after the other: without root nothing is even tried.
+        for check in [\Self.privilege, \.kernelVersion, \.ipv6, \.namespaces].lazy.map({ self[keyPath: $0] })
+        where check.isFatal {
+            return check.sentence
+        }
         // All at once, and one by one only to find the culprit.
         let culprit = problem(of: Self.features) == nil ? nil : check(Self.features).first { $0.isFatal }
         return (culprit ?? packetLog).isFatal ? (culprit ?? packetLog).sentence : nil
