@@ -28,6 +28,16 @@ import Testing
         }
     }
 
+    @Test("Where no pod has a sidecar, there are no configurations")
+    func noProxy() throws {
+        let pod = Sample.pod.replacing("\"true\"", with: "\"false\"")
+        try withDirectory(["pod.yaml": pod]) { directory in
+            let all = try BuiltProgram.run("render", directory, "--what", "proxy")
+            #expect(all.status == 0 && all.output == "{}\n")
+            #expect(try BuiltProgram.run("render", directory, "--what", "proxy", "--pod", "default/sleep").status == 2)
+        }
+    }
+
     @Test("An unknown pod or step exits 2 and names those that exist")
     func unknown() throws {
         try withDirectory(files) { directory in

@@ -20,7 +20,8 @@ import Testing
         arguments: [
             (["run", "--sarif", "f", "."], "--sarif"), (["run", "--html", "f", "."], "--html"),
             (["run", "--data-plane", "envoy", "."], "--data-plane envoy"),
-            (["render", "--what", "envoy", "."], "--what envoy"),
+            (["render", "--what", "envoy", "."], "--what envoy"), (["explain", ".", "--flow", "a"], "'explain'"),
+            (["up", "."], "'up'"),
         ])
     func refusedByName(arguments: [String], name: String) throws {
         let run = try BuiltProgram.run(arguments)

@@ -78,7 +78,7 @@ struct OutputDirectory {
     func write(_ outcome: SuiteOutcome) throws {
         let root = URL(fileURLWithPath: path)
         try write(outcome.result, in: root)
-        var taken: Set<String> = []
+        var taken: Set<String> = ["results.json", "report.txt"]
         for (result, artifacts) in zip(outcome.result.scenarios, outcome.artifacts) {
             let folder = root.appending(path: Self.folder(result.name, &taken))
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
