@@ -64,7 +64,12 @@ struct FlowText {
         let label = isPath ? "via" : facts.isEmpty ? "outcome" : "with"
         let text =
             facts.isEmpty ? route : route.padded(to: columns.route) + "  " + facts.joined(separator: ", ")
-        return [colored(colored(left, keyword: mark) + text, keyword: verdict)]
+        var first = [colored(colored(left, keyword: mark) + text, keyword: verdict)]
+        if left.count + route.count > TextReport.width {
+            let indent = String(repeating: " ", count: left.count)
+            first = [colored(left, keyword: mark) + "\(flow.from) →", indent + flow.to.printable]
+        }
+        return first
             + detailLines(label, below.isEmpty ? [] : [below], ink)
             .map { colored($0, keyword: verdict) }
     }

@@ -103,9 +103,16 @@ private struct StepText {
         let head = "  \(mark) \(ink(command.in, .dim)) $ \(command.run.printable)"
         let plainWidth = 2 + 2 + command.in.count + 3 + command.run.printable.count
         let exit = "exit \(command.exitCode)"
-        var lines =
-            plainWidth + 2 + exit.count <= TextReport.width
-            ? [head + "  " + exit] : [head, String(repeating: " ", count: FlowText.indent) + exit]
+        var lines = [head + "  " + exit]
+        if plainWidth + 2 + exit.count > TextReport.width {
+            let indent = String(repeating: " ", count: FlowText.indent)
+            let words = hanging("    \(command.in) $ ", command.run.printable)
+            // The mark and the colour are put in after wrapping: they take no columns.
+            lines = words.enumerated().map { number, line in
+                number > 0 ? line : "  \(mark) " + ink(command.in, .dim) + line.dropFirst(4 + command.in.count)
+            }
+            lines.append(indent + exit)
+        }
         if !command.passed {
             lines += detailLines("differs", command.mismatches.map(\.printable), ink)
             lines += detailLines("asked at", [command.location], ink)
