@@ -13,6 +13,8 @@ final class ClientConnection: @unchecked Sendable {
     let attempt: Int
     private let endpoint: IPEndpoint
     private var isBound = true
+    /// How many more ports may be tried.
+    private var portsLeft = 16
 
     init(_ exchange: ClientExchange, attempt: Int, to endpoint: IPEndpoint) {
         self.exchange = exchange
@@ -28,7 +30,8 @@ final class ClientConnection: @unchecked Sendable {
                     channel.eventLoop.makeCompletedFuture { try configure(channel) }
                 }
             if isBound, let source, !endpoint.address.isLoopback {
-                bootstrap = bootstrap.bind(to: try SocketAddress(at: IPEndpoint(source, 0)))
+                bootstrap = bootstrap.bind(
+                    to: try SocketAddress(at: IPEndpoint(source, exchange.ports.take(for: source))))
             } else {
                 isBound = false
             }
@@ -45,11 +48,12 @@ final class ClientConnection: @unchecked Sendable {
     }
 
     private func connectFailed(_ error: any Error) {
-        // All ports of the address are taken by closed connections, or it isn't the pod's: the kernel chooses better.
+        // The port is a server's, or the address isn't the pod's: in the end the kernel chooses better.
         if isBound, let code = (error as? IOError)?.errnoCode, code == EADDRINUSE || code == EADDRNOTAVAIL,
             exchange.isCurrent(attempt)
         {
-            isBound = false
+            portsLeft -= 1
+            if code == EADDRNOTAVAIL || portsLeft == 0 { isBound = false }
             return open()
         }
         exchange.failed(.connecting(error), attempt)

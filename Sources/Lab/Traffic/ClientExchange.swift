@@ -14,6 +14,7 @@ package final class ClientExchange: @unchecked Sendable {
     let request: ClientRequest
     let site: ClientSite
     let tls: ClientTLS
+    let ports: SourcePorts
     let loop: any EventLoop
     let hold: Bool
     private let onEvent: @Sendable (ClientEvent) -> Void
@@ -32,12 +33,13 @@ package final class ClientExchange: @unchecked Sendable {
     private var channel: (any Channel)?
 
     init(
-        _ request: ClientRequest, site: ClientSite, tls: ClientTLS, loop: any EventLoop, hold: Bool,
+        _ request: ClientRequest, site: ClientSite, tls: ClientTLS, ports: SourcePorts, loop: any EventLoop, hold: Bool,
         onEvent: @escaping @Sendable (ClientEvent) -> Void
     ) {
         self.request = request
         self.site = site
         self.tls = tls
+        self.ports = ports
         self.loop = loop
         self.hold = hold
         self.onEvent = onEvent

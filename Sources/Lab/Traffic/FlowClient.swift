@@ -41,6 +41,7 @@ package struct ClientSite: Sendable {
 /// Carries out exchanges as the lab's applications: one value serves all clients of a lab.
 package struct FlowClient: Sendable {
     private let tls: ClientTLS
+    private let ports = SourcePorts()
 
     /// Clients that trust `root` alone.
     package init(trusting root: NIOSSLCertificate) throws { tls = try ClientTLS(trusting: root) }
@@ -52,7 +53,8 @@ package struct FlowClient: Sendable {
         _ request: ClientRequest, at site: ClientSite, on loop: any EventLoop, hold: Bool = false,
         onEvent: @escaping @Sendable (ClientEvent) -> Void = { _ in }
     ) -> ClientExchange {
-        let exchange = ClientExchange(request, site: site, tls: tls, loop: loop, hold: hold, onEvent: onEvent)
+        let exchange = ClientExchange(
+            request, site: site, tls: tls, ports: ports, loop: loop, hold: hold, onEvent: onEvent)
         if loop.inEventLoop {
             exchange.start()
         } else {
