@@ -87,10 +87,12 @@ struct VirtualServicePass {
             for: target.hostname, serviceNamespace: target.namespace, client: context.namespace,
             labels: context.labels)
         if match?.subsets.contains(where: { $0.subset.name == subset }) ?? false { return }
+        let namespaces =
+            context.namespace == target.namespace ? target.namespace : "\(context.namespace), \(target.namespace)"
         context.diagnostics.warn(
             "\(object): no DestinationRule that counts for clients in namespace \(context.namespace) declares subset "
                 + "\(subset) of \(target.hostname); requests get 503 (NC)",
-            remedy: "declare it in namespace \(context.namespace), \(target.namespace) or the root namespace",
+            remedy: "declare it in namespace \(namespaces) or in the root namespace",
             at: location)
     }
 
