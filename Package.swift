@@ -103,6 +103,7 @@ let package = Package(
                 "egress-lab", "Evidence", "Lab", "Mesh", "Manifests", "Netlink", "TestSupport", "Yams",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
+        .testTarget(name: "KilledRunTests", dependencies: ["egress-lab", "Netlink", "TestSupport"]),
         .testTarget(
             name: "LabTests",
             dependencies: [
