@@ -92,7 +92,13 @@ struct Wiring: Sendable {
         var onNode = RouteBatch()
         for plan in pods {
             let namespace = try NetworkNamespace.create()
-            try namespace.enter { try RouteConnection().send(podBatch(plan)) }
+            try namespace.enter {
+                // The pod asked for it: then a socket to an IPv6 address fails at once, as it would in a cluster.
+                if !plan.pod.addresses.contains(where: { $0.family == .ipv6 }) {
+                    try Sysctl.write("net/ipv6/conf/all/disable_ipv6", "1")
+                }
+                try RouteConnection().send(podBatch(plan))
+            }
             running.append(RunningPod(plan: plan, namespace: namespace))
             let link = Self.nodeLink(plan.pod.index)
             onNode.setLink(index: link, isUp: true)
