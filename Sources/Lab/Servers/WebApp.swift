@@ -1,5 +1,6 @@
 internal import Foundation
 package import Manifests
+internal import ProxyModel
 
 /// A whole request, as the lab's apps see it.
 package struct WebRequest: Sendable {
@@ -94,9 +95,10 @@ enum Httpbin {
         case ("headers", nil): return json([("headers", headers(request))])
         case ("get", nil): return method(["GET", "HEAD"], request) { describe(request, withBody: false) }
         case ("post", nil): return method(["POST"], request) { describe(request, withBody: true) }
-        case ("anything", _): return json(describe(request, withBody: true) + [("method", quoted(request.method))])
-        case ("ip", nil): return json([("origin", quoted(request.origin))])
-        case ("user-agent", nil): return json([("user-agent", quoted(request.header("user-agent") ?? ""))])
+        case ("anything", _):
+            return json(describe(request, withBody: true) + [("method", JSONText.quoted(request.method))])
+        case ("ip", nil): return json([("origin", JSONText.quoted(request.origin))])
+        case ("user-agent", nil): return json([("user-agent", JSONText.quoted(request.header("user-agent") ?? ""))])
         case ("status", let code?):
             guard let status = Int(code), (200...599).contains(status) else {
                 return WebResponse(status: 400, body: "Invalid status code")
@@ -135,15 +137,15 @@ enum Httpbin {
 
     private static func describe(_ request: WebRequest, withBody: Bool) -> [(String, String)] {
         var members = [
-            ("args", arguments(request)), ("headers", headers(request)), ("origin", quoted(request.origin)),
-            ("url", quoted(request.url)),
+            ("args", arguments(request)), ("headers", headers(request)), ("origin", JSONText.quoted(request.origin)),
+            ("url", JSONText.quoted(request.url)),
         ]
         if withBody {
             let text = String(decoding: request.body, as: UTF8.self)
             let isJSON =
                 !text.isEmpty
                 && (try? JSONSerialization.jsonObject(with: Data(request.body), options: .fragmentsAllowed)) != nil
-            members += [("data", quoted(text)), ("json", isJSON ? text : "null")]
+            members += [("data", JSONText.quoted(text)), ("json", isJSON ? text : "null")]
         }
         return members
     }
@@ -157,14 +159,14 @@ enum Httpbin {
             }
             return (halves.first ?? "", halves.count > 1 ? halves[1] : "")
         }
-        return object(merged(pairs, separator: ", ").map { ($0, quoted($1)) }, indentation: 2)
+        return object(merged(pairs, separator: ", ").map { ($0, JSONText.quoted($1)) }, indentation: 2)
     }
 
     private static func headers(_ request: WebRequest) -> String {
         let hopByHop = ["connection", "transfer-encoding", "keep-alive"]
         let fields = request.headers.filter { !hopByHop.contains($0.name.lowercased()) }
         return object(
-            merged(fields.map { (canonical($0.name), $0.value) }, separator: ",").map { ($0, quoted($1)) },
+            merged(fields.map { (canonical($0.name), $0.value) }, separator: ",").map { ($0, JSONText.quoted($1)) },
             indentation: 2)
     }
 
@@ -187,26 +189,8 @@ enum Httpbin {
     private static func object(_ members: [(String, String)], indentation: Int) -> String {
         if members.isEmpty { return "{}" }
         let blanks = String(repeating: " ", count: indentation)
-        let lines = members.map { "\(blanks)  \(quoted($0)): \($1)" }
+        let lines = members.map { "\(blanks)  \(JSONText.quoted($0)): \($1)" }
         return "{\n" + lines.joined(separator: ",\n") + "\n\(blanks)}"
-    }
-
-    private static func quoted(_ text: String) -> String {
-        var result = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": result += "\\\""
-            case "\\": result += "\\\\"
-            case "\n": result += "\\n"
-            case "\r": result += "\\r"
-            case "\t": result += "\\t"
-            case _ where scalar.value < 0x20:
-                let hex = String(scalar.value, radix: 16)
-                result += "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result + "\""
     }
 
     private static func escaped(_ text: String) -> String {

@@ -33,7 +33,7 @@ struct Wiring: Sendable {
             // Servers and clients out there speak from addresses that no interface has.
             try Sysctl.write("net/ipv4/ip_nonlocal_bind", "1")
             try Sysctl.write("net/ipv6/ip_nonlocal_bind", "1")
-            // The one listener stands on a low port; ephemeral ports stay clear of declared ones.
+            // Every refusal out there is evidence: none may be held back for having come too soon after another.
             try Sysctl.write("net/ipv4/icmp_ratelimit", "0")
         }
         var batch = RouteBatch()

@@ -35,7 +35,7 @@ package struct AccessLogFormatter: Sendable {
             let line = Self.join(pieces, record)
             return line.hasSuffix("\n") ? String(line.dropLast()) : line
         case .json(let fields):
-            let members = fields.map { "\(Self.quoted($0.key)):\(Self.json($0.pieces, record))" }
+            let members = fields.map { "\(JSONText.quoted($0.key)):\(Self.json($0.pieces, record))" }
             return "{\(members.joined(separator: ","))}"
         }
     }
@@ -59,31 +59,13 @@ package struct AccessLogFormatter: Sendable {
     /// A lone operator keeps its type; text around it makes a string.
     private static func json(_ pieces: [Piece], _ record: AccessLogRecord) -> String {
         guard pieces.count == 1, case .command(let command) = pieces[0] else {
-            return quoted(join(pieces, record))
+            return JSONText.quoted(join(pieces, record))
         }
         return switch command.value(in: record) {
-        case .text(let text): quoted(text)
+        case .text(let text): JSONText.quoted(text)
         case .number(let number): String(number)
         case nil: "null"
         }
-    }
-
-    private static func quoted(_ text: String) -> String {
-        var result = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": result += "\\\""
-            case "\\": result += "\\\\"
-            case "\n": result += "\\n"
-            case "\r": result += "\\r"
-            case "\t": result += "\\t"
-            case _ where scalar.value < 0x20:
-                let digits = String(scalar.value, radix: 16)
-                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result + "\""
     }
 
     private static func pieces(of format: String) -> [Piece] {
