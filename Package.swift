@@ -40,6 +40,12 @@ let package = Package(
                 nio("NIOConcurrencyHelpers"),
             ]),
         .target(
+            name: "Envoy",
+            dependencies: [
+                "ProxyModel", "Proxy", "Netlink", "NetworkAddresses", nio("NIOCore"), nio("NIOPosix"),
+                nio("NIOHTTP1"), nio("NIOConcurrencyHelpers"),
+            ]),
+        .target(
             name: "DNS",
             dependencies: [
                 "CLdns", "NetworkAddresses", "Proxy", nio("NIOCore"), nio("NIOPosix"), nio("NIOConcurrencyHelpers"),
@@ -49,7 +55,7 @@ let package = Package(
         .target(
             name: "Lab",
             dependencies: [
-                "Mesh", "Evidence", "Manifests", "Proxy", "ProxyModel", "Nftables", "Netlink", "CLinux", "DNS",
+                "Mesh", "Evidence", "Manifests", "Proxy", "Envoy", "ProxyModel", "Nftables", "Netlink", "CLinux", "DNS",
                 "NetworkAddresses", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOConcurrencyHelpers"),
                 nio("NIOTLS"), .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "X509", package: "swift-certificates"),
@@ -60,7 +66,8 @@ let package = Package(
         .executableTarget(
             name: "egress-lab",
             dependencies: [
-                "Lab", "Mesh", "Evidence", "Manifests", "Proxy", "ProxyModel", "Nftables", "Netlink", "Reports",
+                "Lab", "Mesh", "Evidence", "Manifests", "Proxy", "Envoy", "ProxyModel", "Nftables", "Netlink",
+                "Reports",
                 "NetworkAddresses", "DNS", nio("NIOPosix"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
@@ -81,6 +88,13 @@ let package = Package(
                 "Proxy", "ProxyModel", "NetworkAddresses", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
                 nio("NIOConcurrencyHelpers"), nio("NIOEmbedded"),
             ]),
+        .testTarget(
+            name: "EnvoyTests",
+            dependencies: [
+                "Envoy", "Manifests", "Mesh", "Netlink", "NetworkAddresses", "Proxy", "ProxyModel", "TestSupport",
+                nio("NIOCore"), nio("NIOPosix"),
+            ],
+            exclude: ["Goldens"]),
         .testTarget(
             name: "DNSTests",
             dependencies: [

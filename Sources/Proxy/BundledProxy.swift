@@ -21,13 +21,15 @@ package final class BundledProxy: DataPlane {
 
     package func start() async throws { try await worker.start() }
     package func update(_ configuration: ProxyConfiguration) async throws { try await worker.update(configuration) }
-    /// Has the next requests find out anew what can be reached: kept upstream connections are closed, and names that
-    /// gave no address are asked for at once.
     package func meetNewPolicies() async {
         let done = worker.loop.submit { [worker] in
             for cluster in worker.clusters.values { cluster.meetNewPolicies() }
         }
         try? await done.get()
+    }
+    package func settle() async {
+        // Events are delivered as they happen; what the loop has taken up before this is over then.
+        try? await worker.loop.submit {}.get()
     }
     package func stop() async { await worker.stop() }
     package func statistics() -> [String: UInt64] { worker.statistics.snapshot() }

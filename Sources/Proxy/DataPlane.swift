@@ -10,14 +10,22 @@ package protocol DataPlane: Sendable {
     /// Connections of unchanged listeners, and all statistics, live on.
     func update(_ configuration: ProxyConfiguration) async throws
 
+    /// Has the next requests find out anew what can be reached: kept upstream connections are closed, and names that
+    /// gave no address are asked for at once.
+    func meetNewPolicies() async throws
+
+    /// Returns when everything that has reached the proxy up to now has been worked on and its events delivered: what
+    /// has no record then has none.
+    func settle() async throws
+
     /// Stops accepting and closes all connections; all records are written when it returns.
     func stop() async
 
     /// All counters and gauges by Envoy's names.
-    func statistics() -> [String: UInt64]
+    func statistics() async throws -> [String: UInt64]
 
     /// One counter, named with or without the `;` that ends the cluster's or prefix' part; nil when there is none.
-    func statistic(_ name: String) -> UInt64?
+    func statistic(_ name: String) async throws -> UInt64?
 
     /// The lines of the configured access log, oldest first; the newest 100 000 are kept.
     func accessLogLines() -> [String]

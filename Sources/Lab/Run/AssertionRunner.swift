@@ -50,7 +50,12 @@ struct AssertionRunner: Sendable {
                 "\(assertion.of) logged a line with '\(text)'"
                     + (passed ? "" : "; its lines:\n" + lines.joined(separator: "\n")))
         case .statistic(let name, let check):
-            let value = proxy.statistic(name)
+            let value: UInt64?
+            do {
+                value = try await proxy.statistic(name)
+            } catch {
+                return result(false, "\(assertion.of): \(name) can't be read: \(error)")
+            }
             let passed: Bool
             let wanted: String
             switch check {

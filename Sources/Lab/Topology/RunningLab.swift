@@ -126,7 +126,7 @@ package actor RunningLab {
         }
         try await start(starting)
         // A change is in force at once: no request goes by a connection that was made under other policies.
-        if hasNewPolicies { for pod in allPods { await pod.proxy?.meetNewPolicies() } }
+        if hasNewPolicies { for pod in allPods { try await pod.proxy?.meetNewPolicies() } }
     }
 
     /// Ends the time of a held-back pod's init containers: its rules come into force, its proxy and containers start.

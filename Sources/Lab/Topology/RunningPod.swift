@@ -13,7 +13,7 @@ import ProxyModel
 package final class RunningPod: Sendable {
     private struct State {
         var plan: PodPlan
-        var proxy: BundledProxy?
+        var proxy: (any DataPlane)?
         var server: PodServer?
         var dnsServer: DNSServer?
         /// False from creation until the rules are in force: the time of init containers in classic start order.
@@ -38,11 +38,11 @@ package final class RunningPod: Sendable {
         get { state.withLockedValue { $0.plan } }
         set { state.withLockedValue { $0.plan = newValue } }
     }
-    package var proxy: BundledProxy? { state.withLockedValue { $0.proxy } }
+    package var proxy: (any DataPlane)? { state.withLockedValue { $0.proxy } }
     var server: PodServer? { state.withLockedValue { $0.server } }
     package var hasStarted: Bool { state.withLockedValue { $0.hasStarted } }
 
-    func set(proxy: BundledProxy?) { state.withLockedValue { $0.proxy = proxy } }
+    func set(proxy: (any DataPlane)?) { state.withLockedValue { $0.proxy = proxy } }
     func set(server: PodServer?) { state.withLockedValue { $0.server = server } }
     func set(dnsServer: DNSServer?) { state.withLockedValue { $0.dnsServer = dnsServer } }
     func markStarted() { state.withLockedValue { $0.hasStarted = true } }
