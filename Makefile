@@ -15,7 +15,7 @@ SUITES := $(filter-out TestSupport Benchmarks,$(notdir $(wildcard Tests/*)))
 # Tests, `check` and the debug build share these, so that there is one debug build.
 DEBUG := EGRESS_LAB_STRICT=1
 
-PACKAGES := libmnl-dev libnftnl-dev libldns-dev pkg-config nftables iproute2 curl openssl
+PACKAGES := libmnl-dev libnftnl-dev libldns-dev libre2-dev pkg-config nftables iproute2 curl openssl
 
 .PHONY: setup build demo test check bench format install clean
 

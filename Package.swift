@@ -28,16 +28,18 @@ let package = Package(
             name: "CNftnl", path: "Sources/CNftnl", pkgConfig: "libnftnl", providers: [.apt(["libnftnl-dev"])]),
         .systemLibrary(name: "CLdns", path: "Sources/CLdns", pkgConfig: "ldns", providers: [.apt(["libldns-dev"])]),
         .target(name: "CLinux", dependencies: ["CMnl", "CNftnl"], cSettings: [.define("_GNU_SOURCE")]),
+        .target(name: "CRE2", linkerSettings: [.linkedLibrary("re2")]),
+        .target(name: "RegularExpressions", dependencies: ["CRE2"]),
         .target(name: "NetworkAddresses"),
         .target(name: "Netlink", dependencies: ["CLinux", "CMnl", "NetworkAddresses"]),
         .target(name: "Nftables", dependencies: ["Netlink", "CLinux", "CMnl", "CNftnl", "NetworkAddresses"]),
-        .target(name: "Manifests", dependencies: ["NetworkAddresses", "Yams"]),
+        .target(name: "Manifests", dependencies: ["NetworkAddresses", "RegularExpressions", "Yams"]),
         .target(name: "ProxyModel", dependencies: ["NetworkAddresses"]),
         .target(
             name: "Proxy",
             dependencies: [
-                "ProxyModel", "NetworkAddresses", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
-                nio("NIOConcurrencyHelpers"),
+                "ProxyModel", "NetworkAddresses", "RegularExpressions", nio("NIOCore"), nio("NIOPosix"),
+                nio("NIOHTTP1"), nio("NIOConcurrencyHelpers"),
             ]),
         .target(
             name: "Envoy",
@@ -73,6 +75,7 @@ let package = Package(
             ]),
         .target(name: "TestSupport", dependencies: ["Netlink", "CLinux"], path: "Tests/TestSupport"),
         .testTarget(name: "ArchitectureTests"),
+        .testTarget(name: "RegularExpressionsTests", dependencies: ["RegularExpressions"]),
         .testTarget(name: "NetworkAddressesTests", dependencies: ["NetworkAddresses"]),
         .testTarget(name: "NetlinkTests", dependencies: ["Netlink", "CLinux", "NetworkAddresses", "TestSupport"]),
         .testTarget(
@@ -132,13 +135,17 @@ let package = Package(
                 nio("NIOPosix"),
             ],
             path: "Tests/Benchmarks"),
-    ]
+    ],
+    cxxLanguageStandard: .cxx17
 )
 
 /// `make check` and `make test` take our own warnings for errors; dependencies and users' builds are left alone.
 let strict: [SwiftSetting] =
     Context.environment["EGRESS_LAB_STRICT"] == nil ? [] : [.unsafeFlags(["-warnings-as-errors"])]
 
-for target in package.targets where [.regular, .executable, .test].contains(target.type) && target.name != "CLinux" {
+for target in package.targets
+where [.regular, .executable, .test].contains(target.type)
+    && !["CLinux", "CRE2"].contains(target.name)
+{
     target.swiftSettings = (target.swiftSettings ?? []) + settings + strict
 }

@@ -6,13 +6,15 @@ import Testing
 /// `ProxyModel` is the configuration that Mesh and Proxy share; `DNS` is the codec, client and server.
 private let allowed: [String: Set<String>] = [
     "CLinux": ["CMnl", "CNftnl"],
+    "CRE2": [],
+    "RegularExpressions": ["CRE2"],
     "NetworkAddresses": [],
     "Netlink": ["NetworkAddresses", "CLinux", "CMnl"],
     "Nftables": ["NetworkAddresses", "Netlink", "CLinux", "CMnl", "CNftnl"],
     // `CYaml` is the libyaml inside Yams: its events let us bound what a hostile file expands to, Yams' trees don't.
-    "Manifests": ["NetworkAddresses", "CYaml"],
+    "Manifests": ["NetworkAddresses", "RegularExpressions", "CYaml"],
     "ProxyModel": ["NetworkAddresses"],
-    "Proxy": Set(["NetworkAddresses", "ProxyModel"]).union(nio),
+    "Proxy": Set(["NetworkAddresses", "ProxyModel", "RegularExpressions"]).union(nio),
     "Envoy": Set(["NetworkAddresses", "ProxyModel", "Proxy", "Netlink"]).union(nio),
     "DNS": Set(["NetworkAddresses", "Proxy", "CLdns"]).union(nio),
     "Mesh": ["NetworkAddresses", "Manifests", "ProxyModel", "Nftables"],

@@ -1,4 +1,5 @@
 import NetworkAddresses
+import RegularExpressions
 
 extension VirtualService {
     private static let fields: FieldNames = "hosts gateways http tls tcp exportTo"
@@ -168,12 +169,10 @@ extension VirtualService.StringMatch {
         } else if field["prefix"] != nil {
             self = .prefix(text)
         } else {
-            guard (try? Regex(text)) != nil else {
-                first.error("\"\(text)\" is not a regular expression")
-                return nil
-            }
-            if let construct = RE2Syntax.refusedConstruct(in: text) {
-                first.error("Envoy's regular expressions (RE2) have no \(construct)")
+            do {
+                _ = try RegularExpression(text)
+            } catch {
+                first.error("\"\(text)\" is not a regular expression of Envoy's (RE2): \(error)")
                 return nil
             }
             self = .regex(text)

@@ -1,4 +1,5 @@
 package import ProxyModel
+import RegularExpressions
 
 /// A regular expression of a route that can't be compiled.
 package struct RouteRegexError: Error, CustomStringConvertible {
@@ -123,13 +124,13 @@ extension CompiledRoute.Field {
     }
 }
 
-/// A string match with its expression compiled.
+/// A string match with its expression compiled. Compares bytes, as Envoy does: letters fold only within ASCII.
 struct CompiledStringMatch: Sendable {
     private enum Kind: Sendable {
-        case exact(String)
-        case prefix(String)
-        case suffix(String)
-        case regex(WholeMatchRegex)
+        case exact([UInt8])
+        case prefix([UInt8])
+        case suffix([UInt8])
+        case regex(RegularExpression)
         case present
     }
 
@@ -138,14 +139,14 @@ struct CompiledStringMatch: Sendable {
 
     init(_ match: StringMatch, ignoresCase: Bool) throws {
         self.ignoresCase = ignoresCase
-        let fold = { (text: String) in ignoresCase ? text.lowercased() : text }
+        let bytes = { (text: String) in ignoresCase ? text.utf8.map(Self.lowercased) : Array(text.utf8) }
         kind =
             switch match {
-            case .exact(let text): .exact(fold(text))
-            case .prefix(let text): .prefix(fold(text))
-            case .suffix(let text): .suffix(fold(text))
+            case .exact(let text): .exact(bytes(text))
+            case .prefix(let text): .prefix(bytes(text))
+            case .suffix(let text): .suffix(bytes(text))
             // Envoy's `ignore_case` has no effect on regular expressions.
-            case .regex(let pattern): .regex(try WholeMatchRegex(pattern))
+            case .regex(let pattern): .regex(try Self.compiled(pattern))
             case .present: .present
             }
     }
@@ -155,28 +156,26 @@ struct CompiledStringMatch: Sendable {
     func matches(_ value: Substring) -> Bool {
         switch kind {
         case .present: true
-        case .regex(let regex): regex.matches(value)
-        case .exact(let text): ignoresCase ? value.lowercased() == text : value == text
-        case .prefix(let text): ignoresCase ? value.lowercased().hasPrefix(text) : value.hasPrefix(text)
-        case .suffix(let text): ignoresCase ? value.lowercased().hasSuffix(text) : value.hasSuffix(text)
+        case .regex(let expression): expression.matchesWhole(value)
+        case .exact(let bytes): value.utf8.count == bytes.count && starts(value.utf8, with: bytes)
+        case .prefix(let bytes): starts(value.utf8, with: bytes)
+        case .suffix(let bytes): starts(value.utf8.suffix(bytes.count), with: bytes)
         }
     }
-}
 
-/// A compiled expression that must match the whole value.
-///
-/// Unchecked because `Regex` is not `Sendable`; it is never changed after `init`, and matching does not mutate it.
-private struct WholeMatchRegex: @unchecked Sendable {
-    private let regex: Regex<AnyRegexOutput>
+    private func starts(_ value: some Sequence<UInt8>, with bytes: [UInt8]) -> Bool {
+        ignoresCase ? value.lazy.map(Self.lowercased).starts(with: bytes) : value.starts(with: bytes)
+    }
 
-    init(_ pattern: String) throws {
+    private static func lowercased(_ byte: UInt8) -> UInt8 {
+        (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
+    }
+
+    private static func compiled(_ pattern: String) throws -> RegularExpression {
         do {
-            // RE2 works on code points, not on grapheme clusters.
-            regex = try Regex(pattern).matchingSemantics(.unicodeScalar)
+            return try RegularExpression(pattern)
         } catch {
             throw RouteRegexError(pattern: pattern, reason: "\(error)")
         }
     }
-
-    func matches(_ value: Substring) -> Bool { (try? regex.wholeMatch(in: value)) != nil }
 }
