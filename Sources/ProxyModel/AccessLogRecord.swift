@@ -37,6 +37,14 @@ package struct AccessLogRecord: Codable, Equatable, Sendable {
     package var requestedServerName: String?
     package var routeName: String?
     package var filterChainName: String?
+    /// `TLSv1.2`, `TLSv1.3`; nil without TLS of the proxy's own.
+    package var downstreamTLSVersion: String?
+    package var downstreamPeerURISAN: String?
+    package var downstreamPeerSubject: String?
+    package var downstreamLocalURISAN: String?
+    package var downstreamTransportFailureReason: String?
+    package var upstreamTLSVersion: String?
+    package var upstreamPeerURISAN: String?
     /// The manifest line that decided: of the route, else of the chain, else of the cluster.
     package var origin: ConfigurationOrigin?
 

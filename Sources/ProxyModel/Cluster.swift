@@ -28,12 +28,17 @@ package struct Cluster: Codable, Equatable, Sendable {
     package var dnsFamilies: [IPFamily]
     /// How often a name is resolved again when its record gives no time to live, and after failures.
     package var dnsRefreshMs: Int
+    /// nil: bytes go to the endpoints as they are.
+    package var transportSocket: UpstreamTLSContext?
+    /// Chosen by the endpoints' metadata, the first that matches before `transportSocket` (Istio's auto-mTLS).
+    package var transportSocketMatches: [TransportSocketMatch]?
     package var origin: ConfigurationOrigin?
 
     package init(
         name: String, discovery: Discovery, connectTimeoutMs: Int = 10_000, endpoints: [Endpoint] = [],
         upstreamPort: UInt16? = nil, sourceAddresses: [IPAddress] = [], dnsFamilies: [IPFamily] = [.ipv4],
-        dnsRefreshMs: Int = 60_000, origin: ConfigurationOrigin? = nil
+        dnsRefreshMs: Int = 60_000, transportSocket: UpstreamTLSContext? = nil,
+        transportSocketMatches: [TransportSocketMatch]? = nil, origin: ConfigurationOrigin? = nil
     ) {
         self.name = name
         self.discovery = discovery
@@ -43,6 +48,8 @@ package struct Cluster: Codable, Equatable, Sendable {
         self.sourceAddresses = sourceAddresses
         self.dnsFamilies = dnsFamilies
         self.dnsRefreshMs = dnsRefreshMs
+        self.transportSocket = transportSocket
+        self.transportSocketMatches = transportSocketMatches
         self.origin = origin
     }
 }
@@ -53,10 +60,13 @@ package struct Endpoint: Codable, Equatable, Sendable {
     package var host: String
     package var port: UInt16
     package var weight: Int
+    /// Chooses among `transportSocketMatches` (Envoy: `envoy.transport_socket_match`): `tlsMode: istio`.
+    package var metadata: [String: String]?
 
-    package init(host: String, port: UInt16, weight: Int = 1) {
+    package init(host: String, port: UInt16, weight: Int = 1, metadata: [String: String]? = nil) {
         self.host = host
         self.port = port
         self.weight = weight
+        self.metadata = metadata
     }
 }

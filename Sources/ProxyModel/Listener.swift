@@ -83,16 +83,24 @@ package struct FilterChain: Codable, Equatable, Sendable {
     package var filter: NetworkFilter
     /// False for the chain that black-holes connections to the capture port itself.
     package var isLogged: Bool
+    /// nil: the filter gets the bytes as they come.
+    package var transportSocket: DownstreamTLSContext?
+    /// How long a client may take for its handshake (Envoy: `transport_socket_connect_timeout`). 0: for ever; nil: 15 s,
+    /// as Istio gives clients of its gateways.
+    package var transportSocketConnectTimeoutMs: Int?
     package var origin: ConfigurationOrigin?
 
     package init(
         name: String, match: FilterChainMatch = FilterChainMatch(), filter: NetworkFilter, isLogged: Bool = true,
+        transportSocket: DownstreamTLSContext? = nil, transportSocketConnectTimeoutMs: Int? = nil,
         origin: ConfigurationOrigin? = nil
     ) {
         self.name = name
         self.match = match
         self.filter = filter
         self.isLogged = isLogged
+        self.transportSocket = transportSocket
+        self.transportSocketConnectTimeoutMs = transportSocketConnectTimeoutMs
         self.origin = origin
     }
 }
@@ -140,11 +148,14 @@ package struct HTTPConnectionManager: Codable, Equatable, Sendable {
     package var requestHeadersToSet: [HeaderValue]
     /// Whether a route's decorator operation goes upstream as `x-envoy-decorator-operation`.
     package var propagatesDecorator: Bool
+    /// nil removes `x-forwarded-client-cert`, as Envoy does by default.
+    package var clientCertificateForwarding: ClientCertificateForwarding?
 
     package init(
         statPrefix: String, routeConfiguration: String, serverName: String = "envoy",
         serverHeader: ServerHeader = .overwrite, generatesRequestID: Bool = true, usesRemoteAddress: Bool = false,
-        acceptsHTTP10: Bool = false, requestHeadersToSet: [HeaderValue] = [], propagatesDecorator: Bool = false
+        acceptsHTTP10: Bool = false, requestHeadersToSet: [HeaderValue] = [], propagatesDecorator: Bool = false,
+        clientCertificateForwarding: ClientCertificateForwarding? = nil
     ) {
         self.statPrefix = statPrefix
         self.routeConfiguration = routeConfiguration
@@ -155,6 +166,7 @@ package struct HTTPConnectionManager: Codable, Equatable, Sendable {
         self.acceptsHTTP10 = acceptsHTTP10
         self.requestHeadersToSet = requestHeadersToSet
         self.propagatesDecorator = propagatesDecorator
+        self.clientCertificateForwarding = clientCertificateForwarding
     }
 }
 

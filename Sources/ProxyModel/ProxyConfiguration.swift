@@ -13,10 +13,12 @@ package struct ProxyConfiguration: Codable, Equatable, Sendable {
     package var accessLog: AccessLogConfiguration?
     /// The DNS servers for clusters that resolve names; asked as the proxy's own user.
     package var nameservers: [IPEndpoint]
+    /// What TLS contexts refer to by name; a running lab adds those of its own authorities.
+    package var secrets: [ProxySecret]?
 
     package init(
         node: ProxyNode, listeners: [Listener] = [], routes: [RouteConfiguration] = [], clusters: [Cluster] = [],
-        accessLog: AccessLogConfiguration? = nil, nameservers: [IPEndpoint] = []
+        accessLog: AccessLogConfiguration? = nil, nameservers: [IPEndpoint] = [], secrets: [ProxySecret]? = nil
     ) {
         self.node = node
         self.listeners = listeners
@@ -24,6 +26,7 @@ package struct ProxyConfiguration: Codable, Equatable, Sendable {
         self.clusters = clusters
         self.accessLog = accessLog
         self.nameservers = nameservers
+        self.secrets = secrets
     }
 }
 

@@ -47,6 +47,13 @@ struct AccessLogOperator: Sendable {
         case "REQUESTED_SERVER_NAME": record.requestedServerName
         case "ROUTE_NAME": record.routeName
         case "FILTER_CHAIN_NAME": record.filterChainName
+        case "DOWNSTREAM_TLS_VERSION": record.downstreamTLSVersion
+        case "DOWNSTREAM_PEER_URI_SAN": record.downstreamPeerURISAN
+        case "DOWNSTREAM_PEER_SUBJECT": record.downstreamPeerSubject
+        case "DOWNSTREAM_LOCAL_URI_SAN": record.downstreamLocalURISAN
+        case "DOWNSTREAM_TRANSPORT_FAILURE_REASON": record.downstreamTransportFailureReason
+        case "UPSTREAM_TLS_VERSION": record.upstreamTLSVersion
+        case "UPSTREAM_PEER_URI_SAN": record.upstreamPeerURISAN
         default: nil
         }
     }
