@@ -21,8 +21,7 @@ import Testing
         arguments: [
             (["run", "--sarif", "f", "."], "--sarif"), (["run", "--html", "f", "."], "--html"),
             (["run", "--data-plane", "envoy", "."], "--data-plane envoy"),
-            (["render", "--what", "envoy", "."], "--what envoy"), (["explain", ".", "--flow", "a"], "'explain'"),
-            (["up", "."], "'up'"),
+            (["explain", ".", "--flow", "a"], "'explain'"), (["up", "."], "'up'"),
         ])
     func refusedByName(arguments: [String], name: String) throws {
         let run = try BuiltProgram.run(arguments)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Envoy
 import Foundation
 import Manifests
 import Mesh
@@ -19,10 +20,8 @@ struct RenderCommand: ParsableCommand {
         case policy
         /// Each sidecar's configuration.
         case proxy
+        /// Each sidecar's configuration as Envoy takes it.
         case envoy
-
-        /// Offered are those that this version can print.
-        static var allValueStrings: [String] { ["capture", "policy", "proxy"] }
     }
 
     @Argument(help: "A scenario, a manifest, or a directory of manifests.", completion: .file())
@@ -31,14 +30,17 @@ struct RenderCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Only this pod, or the pods of this workload.", valueName: "ns/pod"))
     var pod: String?
 
-    @Option(help: "capture (the pods' rules), policy (the node's), or proxy; without it, both rulesets.")
+    @Option(
+        help: """
+            capture (the pods' rules), policy (the node's), proxy (the sidecars' configurations), or envoy (the same as \
+            Envoy's bootstraps); without it, both rulesets.
+            """)
     var what: Part?
 
     @Option(help: ArgumentHelp("After this step, by number or name; 0 is before the first.", valueName: "step"))
     var step: String?
 
     func run() throws {
-        if what == .envoy { throw Failure.later("--what envoy") }
         let scenario = try readScenario()
         // What planning finds was told when the input was read.
         let plan = try moment(of: DryPlan(scenario)).plan
@@ -47,7 +49,8 @@ struct RenderCommand: ParsableCommand {
         case .proxy: Console.report(try configurations(pods))
         case .capture: Console.report(capture(pods))
         case .policy: Console.report(plan.node.ruleset.text)
-        case .envoy, nil: Console.report(capture(pods) + (pod == nil ? policy(plan) : ""))
+        case .envoy: Console.report(try bootstraps(pods))
+        case nil: Console.report(capture(pods) + (pod == nil ? policy(plan) : ""))
         }
     }
 
@@ -108,15 +111,33 @@ struct RenderCommand: ParsableCommand {
     private func configurations(_ pods: [PodPlan]) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        return try sidecars(pods) { String(decoding: try encoder.encode($0), as: UTF8.self) + "\n" }
+    }
+
+    /// One bootstrap as `envoy -c` reads it; several by the names of their pods.
+    private func bootstraps(_ pods: [PodPlan]) throws -> String {
+        try sidecars(pods) { configuration in
+            do throws(EnvoyRenderingError) {
+                return try EnvoyBootstrap(configuration).json
+            } catch {
+                throw Failure.input("pod \(configuration.node.namespace)/\(configuration.node.pod): \(error)")
+            }
+        }
+    }
+
+    /// What `text` makes of the one sidecar, or an object of what it makes of each.
+    private func sidecars(_ pods: [PodPlan], text: (ProxyConfiguration) throws -> String) throws -> String {
         let all = pods.compactMap { pod in pod.proxy.map { (pod.pod.id.description, $0) } }
         guard let first = all.first else {
             if let pod { throw Failure.input("pod \(pod) has no sidecar: there is no proxy to render") }
             Console.diagnose("egress-lab: no pod has a sidecar")
             return "{}\n"
         }
-        let data =
-            try all.count == 1
-            ? encoder.encode(first.1) : encoder.encode(Dictionary(all, uniquingKeysWith: { first, _ in first }))
-        return String(decoding: data, as: UTF8.self) + "\n"
+        if all.count == 1 { return try text(first.1) }
+        let members = try all.sorted { $0.0 < $1.0 }.map { name, configuration in
+            let lines = try text(configuration).split(separator: "\n")
+            return "  \(JSONText.quoted(name)): " + lines.joined(separator: "\n  ")
+        }
+        return "{\n" + members.joined(separator: ",\n") + "\n}\n"
     }
 }

@@ -1,0 +1,119 @@
+import NetworkAddresses
+import ProxyModel
+
+/// Renders clusters: Envoy's `config.cluster.v3.Cluster`, with what Istio gives every one of them.
+struct ClusterRendering {
+    /// As Istio has it: no limit, which is not Envoy's default.
+    private static let unlimited = 4_294_967_295
+
+    let nameservers: [IPEndpoint]
+    /// Raised to have Envoy replace all clusters.
+    let policyGeneration: Int
+
+    func cluster(_ cluster: Cluster) throws(EnvoyRenderingError) -> JSON {
+        let discovery = try discovery(of: cluster)
+        let isDNS = discovery == .strictDNS || discovery == .logicalDNS
+        let isOriginal = discovery == .originalDestination
+        return [
+            "name": .string(cluster.name),
+            "alt_stat_name": .string(EnvoyStatistics.rawName(cluster.name)),
+            "type": .string(isOriginal || isDNS ? discovery.rawValue : Cluster.Discovery.staticEndpoints.rawValue),
+            "connect_timeout": .duration(ms: cluster.connectTimeoutMs),
+            "lb_policy": isOriginal ? "CLUSTER_PROVIDED" : "LEAST_REQUEST",
+            "original_dst_lb_config": isOriginal
+                ? cluster.upstreamPort.map { ["upstream_port_override": .number(Int($0))] } : nil,
+            "load_assignment": isOriginal ? nil : loadAssignment(of: cluster),
+            "upstream_bind_config": Self.bindConfig(cluster.sourceAddresses),
+            "dns_lookup_family": isDNS ? try Self.lookupFamily(of: cluster) : nil,
+            "dns_refresh_rate": isDNS ? .duration(ms: cluster.dnsRefreshMs) : nil,
+            "respect_dns_ttl": isDNS ? true : nil,
+            "typed_dns_resolver_config": isDNS ? Self.resolver(nameservers) : nil,
+            "circuit_breakers": [
+                "thresholds": [
+                    [
+                        "max_connections": .number(Self.unlimited), "max_pending_requests": .number(Self.unlimited),
+                        "max_requests": .number(Self.unlimited), "max_retries": .number(Self.unlimited),
+                        "track_remaining": true,
+                    ]
+                ]
+            ],
+            "metadata": [
+                "filter_metadata": [AccessLogRendering.metadataKey: ["policy_generation": .number(policyGeneration)]]
+            ],
+        ]
+    }
+
+    /// A name is asked for twice, a second and two apart: a resolver that stays silent delays the start by no more.
+    static func resolver(_ nameservers: [IPEndpoint]) -> JSON? {
+        if nameservers.isEmpty { return nil }
+        return [
+            "name": "envoy.network.dns_resolver.cares",
+            "typed_config": .typed(
+                "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+                [
+                    "resolvers": .array(nameservers.map(JSON.address)),
+                    "dns_resolver_options": ["no_default_search_domain": true],
+                    "query_timeout_seconds": 1,
+                    "query_tries": 2,
+                ]),
+        ]
+    }
+
+    /// Checks that the endpoints fit the discovery.
+    private func discovery(of cluster: Cluster) throws(EnvoyRenderingError) -> Cluster.Discovery {
+        func refuse(_ problem: String, _ remedy: String) -> EnvoyRenderingError {
+            EnvoyRenderingError(place: "cluster '\(cluster.name)'", problem: problem, remedy: remedy)
+        }
+        switch cluster.discovery {
+        case .originalDestination: break
+        case .strictDNS: break
+        case .logicalDNS:
+            // Envoy wants exactly one endpoint; a cluster without any has no hosts in either form.
+            if cluster.endpoints.isEmpty { return .staticEndpoints }
+            if cluster.endpoints.count > 1 {
+                throw refuse(
+                    "LOGICAL_DNS has one endpoint, not \(cluster.endpoints.count)",
+                    "leave one endpoint, or use resolution DNS")
+            }
+        case .staticEndpoints, .endpointDiscovery:
+            if let name = cluster.endpoints.map(\.host).first(where: { IPAddress($0) == nil }) {
+                throw refuse("endpoint '\(name)' is no address", "use resolution DNS for names")
+            }
+        }
+        return cluster.discovery
+    }
+
+    private func loadAssignment(of cluster: Cluster) -> JSON {
+        let endpoints = cluster.endpoints.map { endpoint -> JSON in
+            [
+                "endpoint": ["address": ["socket_address": .socketAddress(host: endpoint.host, port: endpoint.port)]],
+                "load_balancing_weight": .number(max(endpoint.weight, 1)),
+            ]
+        }
+        return [
+            "cluster_name": .string(cluster.name),
+            "endpoints": endpoints.isEmpty ? nil : [["lb_endpoints": .array(endpoints)]],
+        ]
+    }
+
+    private static func bindConfig(_ sources: [IPAddress]) -> JSON? {
+        guard let first = sources.first else { return nil }
+        let extra = sources.dropFirst().map { source -> JSON in ["address": .socketAddress(IPEndpoint(source, 0))] }
+        return [
+            "source_address": .socketAddress(IPEndpoint(first, 0)),
+            "extra_source_addresses": extra.isEmpty ? nil : .array(extra),
+        ]
+    }
+
+    private static func lookupFamily(of cluster: Cluster) throws(EnvoyRenderingError) -> JSON {
+        switch (cluster.dnsFamilies.contains(.ipv4), cluster.dnsFamilies.contains(.ipv6)) {
+        case (true, true): return "ALL"
+        case (true, false): return "V4_ONLY"
+        case (false, true): return "V6_ONLY"
+        case (false, false):
+            throw EnvoyRenderingError(
+                place: "cluster '\(cluster.name)'", problem: "its names are resolved to no family of addresses",
+                remedy: "give dnsFamilies ipv4, ipv6 or both")
+        }
+    }
+}

@@ -1,0 +1,95 @@
+import ProxyModel
+
+/// Renders HTTP connection managers, with what Istio gives every one of them.
+struct ConnectionManagerRendering {
+    /// Where a connection manager finds its routes.
+    enum Routes {
+        /// In itself, by name.
+        case inline([String: JSON])
+        /// Each in the file of that name.
+        case files(path: @Sendable (String) -> String)
+    }
+
+    let routes: Routes
+
+    func filter(_ manager: HTTPConnectionManager, accessLog: JSON?) throws(EnvoyRenderingError) -> JSON {
+        var fields: [String: JSON] = [
+            "codec_type": "AUTO",
+            "stat_prefix": .string(EnvoyStatistics.rawName(manager.statPrefix)),
+            "server_name": .string(manager.serverName),
+            "server_header_transformation": manager.serverHeader == .overwrite ? "OVERWRITE" : "PASS_THROUGH",
+            "generate_request_id": .bool(manager.generatesRequestID),
+            "preserve_external_request_id": true,
+            "use_remote_address": .bool(manager.usesRemoteAddress),
+            "http_protocol_options": manager.acceptsHTTP10 ? ["accept_http_10": true] : [:],
+            // Like the bundled proxy, and unlike Istio, whose default is to normalise: routes see the path as sent.
+            "normalize_path": false,
+            "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
+            "upgrade_configs": [["upgrade_type": "websocket"]],
+            "stream_idle_timeout": "0s",
+            "http_filters": .array(Self.filters(of: manager)),
+        ]
+        switch routes {
+        case .inline(let tables):
+            fields["route_config"] = tables[manager.routeConfiguration]
+        case .files(let path):
+            fields["rds"] = [
+                "route_config_name": .string(manager.routeConfiguration),
+                "config_source": .file(path(manager.routeConfiguration)),
+            ]
+        }
+        if manager.propagatesDecorator { fields["tracing"] = Self.tracingForDecorators }
+        if let accessLog {
+            fields["access_log"] = accessLog
+            fields["access_log_options"] = ["flush_access_log_on_new_request": true]
+        }
+        return [
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": .typed(
+                "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager", .object(fields)),
+        ]
+    }
+
+    /// Envoy sends decorators on where it traces; this traces no request.
+    private static let tracingForDecorators: JSON = [
+        "client_sampling": ["value": 0], "random_sampling": ["value": 0], "overall_sampling": ["value": 0],
+    ]
+
+    private static func filters(of manager: HTTPConnectionManager) -> [JSON] {
+        var filters: [JSON] = []
+        if !manager.requestHeadersToSet.isEmpty {
+            let mutations = manager.requestHeadersToSet.map { header -> JSON in
+                [
+                    "append": [
+                        "header": [
+                            "key": .string(header.name.lowercased()),
+                            "value": .string(AccessLogRendering.literal(header.value)),
+                        ],
+                        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+                    ]
+                ]
+            }
+            filters.append([
+                "name": "envoy.filters.http.header_mutation",
+                "typed_config": .typed(
+                    "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+                    ["mutations": ["request_mutations": .array(mutations)]]),
+            ])
+        }
+        filters.append([
+            "name": "envoy.filters.http.router",
+            "typed_config": .typed("envoy.extensions.filters.http.router.v3.Router"),
+        ])
+        return filters
+    }
+}
+
+extension JSON {
+    /// Envoy: `config.core.v3.ConfigSource` of a file that is replaced by renaming.
+    static func file(_ path: String) -> JSON {
+        [
+            "path_config_source": ["path": .string(path)], "resource_api_version": "V3",
+            "initial_fetch_timeout": "0s",
+        ]
+    }
+}

@@ -1,0 +1,34 @@
+package import ProxyModel
+
+/// The files of dynamic configuration, version-numbered, for `EnvoyBootstrap.Resources.files`.
+///
+/// Each is put in force by renaming a finished file to its name. Write clusters, then routes, then listeners; take
+/// routes away after the listeners that no longer name them.
+package struct EnvoyResourceFiles: Sendable {
+    static let listenerFile = "lds.json"
+    static let clusterFile = "cds.json"
+
+    /// File names are relative to the directory; contents are `{version_info, resources}`.
+    package let listeners: (name: String, content: String)
+    package let clusters: (name: String, content: String)
+    /// One for each route configuration, as Envoy wants them.
+    package let routes: [(routeConfiguration: String, name: String, content: String)]
+
+    /// Raising `policyGeneration` changes every cluster: Envoy makes them anew, closes kept connections, asks names.
+    package init(
+        _ configuration: ProxyConfiguration, version: String, directory: String, policyGeneration: Int = 0
+    ) throws(EnvoyRenderingError) {
+        let all = try EnvoyResources(configuration, directory: directory, policyGeneration: policyGeneration)
+        func content(_ type: String, _ resources: [JSON]) -> String {
+            let body: JSON = [
+                "version_info": .string(version), "resources": .array(resources.map { .typed(type, $0) }),
+            ]
+            return body.text + "\n"
+        }
+        listeners = (Self.listenerFile, content("envoy.config.listener.v3.Listener", all.listeners))
+        clusters = (Self.clusterFile, content("envoy.config.cluster.v3.Cluster", all.clusters))
+        routes = all.routes.map { name, table in
+            (name, EnvoyResources.routeFile(name), content("envoy.config.route.v3.RouteConfiguration", [table]))
+        }
+    }
+}
