@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/fsuid.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -51,6 +52,10 @@ int clinux_has_capability(int number) {
 
 int clinux_accept(int fd, struct sockaddr *address, socklen_t *length, int nonblocking) {
     return accept4(fd, address, length, SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0));
+}
+
+int clinux_mount_memory(const char *path) {
+    return mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755");
 }
 
 _Noreturn void clinux_abort(const char *message) {

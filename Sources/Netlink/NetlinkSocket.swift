@@ -138,6 +138,32 @@ package final class NetlinkSocket: @unchecked Sendable {
         }
     }
 
+    /// Waits for the one message that answers request `sequence` and hands it to `body`, or returns the refusal.
+    package func answer(
+        _ sequence: UInt32, _ body: (UnsafeRawBufferPointer) -> Void
+    ) throws(KernelError) -> Failure? {
+        while true {
+            let count = recv(fileDescriptor, buffer.baseAddress, buffer.count, 0)
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw KernelError("read", "the answer of \(name)", errno: errno)
+            }
+            var isAnswered = false
+            var failure: Failure?
+            forEachMessage(count) { header, payload in
+                // What is left of an earlier question that was given up.
+                guard header.nlmsg_seq == sequence else { return }
+                isAnswered = true
+                if Int32(header.nlmsg_type) == NLMSG_ERROR {
+                    failure = Self.failure(header, payload)
+                } else {
+                    body(payload)
+                }
+            }
+            if isAnswered { return failure }
+        }
+    }
+
     /// Reads what has arrived, without waiting. Returns false when nothing was there.
     package func receiveOnce(_ body: (nlmsghdr, UnsafeRawBufferPointer) -> Void) throws(KernelError) -> Bool {
         while true {

@@ -7,6 +7,7 @@
 #include <linux/if.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/inet_diag.h>
 #include <linux/neighbour.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
@@ -16,6 +17,7 @@
 #include <linux/netfilter/nfnetlink_log.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
 #include <linux/veth.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -153,3 +155,9 @@ int clinux_wait(pid_t pid, int block, int *status);
 static inline int clinux_exited(int status) { return (status & 0x7f) == 0; }
 static inline int clinux_exit_code(int status) { return (status >> 8) & 0xff; }
 static inline int clinux_termination_signal(int status) { return status & 0x7f; }
+
+// MARK: Mounts of the calling process's mount namespace
+
+/// Lays an empty file system in memory over the directory `path`; `mount(2)`. It goes with the mount namespace, however
+/// that ends. 0, or -1 with errno.
+int clinux_mount_memory(const char *path);
