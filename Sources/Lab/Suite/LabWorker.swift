@@ -34,11 +34,11 @@ package enum LabWorker {
             let problems = read.diagnostics.map(\.description).joined(separator: "\n")
             return WorkerOutcome(
                 result: ScenarioResult(
-                    name: job.name, title: "", path: job.scenarioFile, dataPlane: "bundled", result: .error,
-                    error: "the scenario changed while it was being run: \(problems)"),
+                    name: job.name, title: "", path: job.scenarioFile, dataPlane: job.dataPlane.rawValue,
+                    result: .error, error: "the scenario changed while it was being run: \(problems)"),
                 artifacts: ScenarioArtifacts(scenario: job.name))
         }
-        return await ScenarioRunner(scenario: scenario, onStep: onStep).run()
+        return await ScenarioRunner(scenario: scenario, envoy: job.envoy, onStep: onStep).run()
     }
 }
 

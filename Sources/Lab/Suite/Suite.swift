@@ -8,13 +8,17 @@ package struct SuiteJob: Codable, Sendable {
     /// Path of the scenario file.
     package var scenarioFile: String
     package var name: String
-    /// What the command line says; nil: what the scenario says.
-    package var dataPlane: Scenario.DataPlaneKind?
+    package var dataPlane: Scenario.DataPlaneKind
+    /// The program that runs as proxy, for data plane `envoy`.
+    package var envoy: String?
 
-    package init(scenarioFile: String, name: String, dataPlane: Scenario.DataPlaneKind? = nil) {
+    package init(
+        scenarioFile: String, name: String, dataPlane: Scenario.DataPlaneKind = .bundled, envoy: String? = nil
+    ) {
         self.scenarioFile = scenarioFile
         self.name = name
         self.dataPlane = dataPlane
+        self.envoy = envoy
     }
 }
 

@@ -1,6 +1,7 @@
 import Dispatch
 import Evidence
 import Foundation
+import Manifests
 import Netlink
 
 /// The parent's side of a worker: starts it, reads what it says, and turns a crash into a result.
@@ -82,7 +83,7 @@ struct WorkerProcess: Sendable {
     private func failure(_ message: String, since start: ContinuousClock.Instant) -> WorkerOutcome {
         WorkerOutcome(
             result: ScenarioResult(
-                name: job.name, title: "", path: job.scenarioFile, dataPlane: "bundled", result: .error,
+                name: job.name, title: "", path: job.scenarioFile, dataPlane: job.dataPlane.rawValue, result: .error,
                 error: message, durationMs: (ContinuousClock.now - start) / .milliseconds(1)),
             artifacts: ScenarioArtifacts(scenario: job.name))
     }

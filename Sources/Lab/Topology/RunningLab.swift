@@ -17,6 +17,7 @@ package actor RunningLab {
     package nonisolated let authority: LabCertificateAuthority
     nonisolated let client: FlowClient
     nonisolated let group: any EventLoopGroup
+    nonisolated let dataPlanes: DataPlanes
     nonisolated let node: NetworkNamespace
     nonisolated let internet: NetworkNamespace
 
@@ -30,8 +31,12 @@ package actor RunningLab {
     private nonisolated let dropReasons: DropReasons
 
     /// Makes the node, the internet and the link between them, and starts the observers.
-    package init(clusterRanges: IPPrefixSet, nodeAddresses: [IPAddress], group: any EventLoopGroup) throws {
+    package init(
+        clusterRanges: IPPrefixSet, nodeAddresses: [IPAddress], group: any EventLoopGroup,
+        dataPlanes: DataPlanes = .bundled
+    ) throws {
         self.group = group
+        self.dataPlanes = dataPlanes
         recorder = EvidenceRecorder(clusterRanges: clusterRanges, nodeAddresses: nodeAddresses)
         authority = try LabCertificateAuthority()
         client = try FlowClient(trusting: authority.root)
@@ -149,15 +154,8 @@ package actor RunningLab {
     private nonisolated func startPrograms(of pod: RunningPod, dnsPod: PodID?) async throws {
         let plan = pod.plan
         if let configuration = plan.proxy {
-            let owner =
-                plan.pod.capture.map { ($0.proxyUIDs.first ?? 1337, $0.proxyGIDs.first ?? 1337) } ?? (1337, 1337)
-            let context = pod.context(uid: owner.0, gid: owner.1)
-            let proxy = BundledProxy(
-                configuration: configuration, context: context,
-                resolver: DNSHostResolver(
-                    in: context, nameservers: configuration.nameservers, observer: recorder.lookupObserver(of: pod.id)),
-                group: group,
-                sink: ProxyRecorder(node: configuration.node, generation: pod.generation, recorder: recorder).record)
+            let proxy = try dataPlanes.proxy(
+                at: ProxySite(pod: pod, configuration: configuration, group: group, recorder: recorder))
             try await proxy.start()
             pod.set(proxy: proxy)
         }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Envoy
 import Evidence
 import Glibc
 import Lab
@@ -21,9 +22,15 @@ struct RunCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "What runs as sidecars, whatever the scenarios say; envoy comes with a later version.",
+            "What runs as proxies, whatever the scenarios say: bundled or envoy.",
             valueName: "name"))
     var dataPlane: Scenario.DataPlaneKind?
+
+    @Option(
+        help: ArgumentHelp(
+            "The program for data plane envoy. (default: $EGRESS_LAB_ENVOY, envoy in the PATH, what `make setup-envoy` installed)",
+            valueName: "path"))
+    var envoy: String?
 
     @Option(
         help: ArgumentHelp("How many labs are run at a time. (default: as many as there are cores)", valueName: "n"))
@@ -38,14 +45,14 @@ struct RunCommand: AsyncParsableCommand {
 
     func run() async throws {
         // First what can be wrong with the input, then what can be wrong with the machine; only then is anything made.
-        if dataPlane == .envoy { throw Failure.later("--data-plane envoy") }
         let format = try reports.check()
         let scenarios = try readScenarios()
         if let obstacle = Preflight().obstacle() {
             throw Failure(status: .cannotRun, message: obstacle)
         }
+        let envoy = try findEnvoy(for: scenarios)
         try reports.prepare()
-        let outcome = await runSuite(scenarios)
+        let outcome = await runSuite(scenarios, envoy)
         try reports.write(outcome, format: format)
         throw ExitStatus(rawValue: outcome.result.exitCode) ?? .labFailed
     }
@@ -63,7 +70,17 @@ struct RunCommand: AsyncParsableCommand {
         return scenarios
     }
 
-    private func runSuite(_ scenarios: [Scenario]) async -> SuiteOutcome {
+    /// The program for those scenarios that ask for it; nil if none does.
+    private func findEnvoy(for scenarios: [Scenario]) throws -> String? {
+        guard scenarios.contains(where: { $0.dataPlane == .envoy }) else { return nil }
+        do {
+            return try EnvoyLocator(path: envoy).find()
+        } catch {
+            throw Failure(status: .cannotRun, message: "\(error)")
+        }
+    }
+
+    private func runSuite(_ scenarios: [Scenario], _ envoy: String?) async -> SuiteOutcome {
         let progress = ProgressLine(total: scenarios.count)
         // Workers end with this process, and their labs with them.
         let watch = SignalWatch([SIGINT, SIGTERM]) { signal in
@@ -72,7 +89,9 @@ struct RunCommand: AsyncParsableCommand {
             _exit((signal == SIGINT ? ExitStatus.interrupted : .terminated).rawValue)
         }
         let suite = Suite(
-            jobs: scenarios.map { SuiteJob(scenarioFile: $0.file, name: $0.name, dataPlane: dataPlane) },
+            jobs: scenarios.map {
+                SuiteJob(scenarioFile: $0.file, name: $0.name, dataPlane: $0.dataPlane, envoy: envoy)
+            },
             parallelism: jobs ?? Self.defaultJobs, failFast: failFast)
         let outcome = await suite.run { progress.tell($0) }
         progress.clear()

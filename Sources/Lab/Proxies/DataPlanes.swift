@@ -1,0 +1,28 @@
+import DNS
+package import Manifests
+import Proxy
+import ProxyModel
+
+/// The data planes that a lab can have, a line each: how the proxy of a pod is made.
+package struct DataPlanes: Sendable {
+    package let kind: Scenario.DataPlaneKind
+    private let make: @Sendable (ProxySite) throws -> any DataPlane
+
+    private init(_ kind: Scenario.DataPlaneKind, make: @escaping @Sendable (ProxySite) throws -> any DataPlane) {
+        self.kind = kind
+        self.make = make
+    }
+
+    /// Proxies in this process.
+    package static let bundled = DataPlanes(.bundled) { site in
+        BundledProxy(
+            configuration: site.configuration, context: site.context,
+            resolver: DNSHostResolver(
+                in: site.context, nameservers: site.configuration.nameservers,
+                observer: site.recorder.lookupObserver(of: site.pod.id)),
+            group: site.group, sink: site.events.record)
+    }
+
+    /// A proxy that has not started yet.
+    func proxy(at site: ProxySite) throws -> any DataPlane { try make(site) }
+}
