@@ -106,10 +106,15 @@ package struct ClientSaw: Sendable {
     /// `resolution`, `refused`, `connectTimeout`, …; nil with `error`.
     package var errorStage: String?
     package var durationMs: Double
+    /// The size of what was received; `body` may be its beginning only.
+    package var bodySize: Int
+    /// SHA-256 in hexadecimal of what was received, where `body` does not say it all.
+    package var bodyDigest: String?
 
     package init(
         tuple: FiveTuple? = nil, status: Int? = nil, headers: [(name: String, value: String)] = [], body: String = "",
-        error: String? = nil, errorStage: String? = nil, durationMs: Double = 0
+        error: String? = nil, errorStage: String? = nil, durationMs: Double = 0, bodySize: Int? = nil,
+        bodyDigest: String? = nil
     ) {
         self.tuple = tuple
         self.status = status
@@ -118,6 +123,13 @@ package struct ClientSaw: Sendable {
         self.error = error
         self.errorStage = errorStage
         self.durationMs = durationMs
+        self.bodySize = bodySize ?? body.utf8.count
+        self.bodyDigest = bodyDigest
+    }
+
+    /// The body as the results show it; nil when nothing came.
+    package var received: ReceivedBody? {
+        bodySize == 0 ? nil : ReceivedBody(text: body, bytes: bodySize, sha256: bodyDigest)
     }
 }
 

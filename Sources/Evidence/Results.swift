@@ -108,16 +108,20 @@ package struct ScenarioResult: Codable, Sendable {
 
 package struct StepResult: Codable, Sendable {
     package var name: String
+    /// Where proxies choose among equals while the step lasts: the hosts of a cluster, the clusters of a weighted route.
+    /// Any value of a set might as well have been another one of it. nil: nowhere.
+    package var choices: [[String]]?
     package var flows: [FlowResult]
     package var probes: [ProbeResult]
     package var commands: [CommandResult]
     package var assertions: [AssertionResult]
 
     package init(
-        name: String, flows: [FlowResult] = [], probes: [ProbeResult] = [], commands: [CommandResult] = [],
-        assertions: [AssertionResult] = []
+        name: String, choices: [[String]]? = nil, flows: [FlowResult] = [], probes: [ProbeResult] = [],
+        commands: [CommandResult] = [], assertions: [AssertionResult] = []
     ) {
         self.name = name
+        self.choices = choices
         self.flows = flows
         self.probes = probes
         self.commands = commands
@@ -136,6 +140,12 @@ package struct FlowResult: Codable, Sendable {
         package var path: [String]
         package var status: Int?
         package var error: String?
+        /// How far the exchange came before `error`: `resolution`, `refused`, `emptyReply`, …
+        package var errorStage: String?
+        /// The answer's header fields in their order; nil where there was no HTTP answer.
+        package var headers: [ReceivedHeader]?
+        /// What the client received; nil where that was nothing.
+        package var body: ReceivedBody?
         package var durationMs: Double
         /// What the outcome rests on, in a sentence.
         package var reason: String
@@ -146,6 +156,7 @@ package struct FlowResult: Codable, Sendable {
 
         package init(
             outcome: Outcome, by: Enforcer? = nil, path: [String] = [], status: Int? = nil, error: String? = nil,
+            errorStage: String? = nil, headers: [ReceivedHeader]? = nil, body: ReceivedBody? = nil,
             durationMs: Double = 0, reason: String = "", causes: [String] = [], technique: String? = nil
         ) {
             self.outcome = outcome
@@ -153,6 +164,9 @@ package struct FlowResult: Codable, Sendable {
             self.path = path
             self.status = status
             self.error = error
+            self.errorStage = errorStage
+            self.headers = headers
+            self.body = body
             self.durationMs = durationMs
             self.reason = reason
             self.causes = causes
@@ -167,6 +181,9 @@ package struct FlowResult: Codable, Sendable {
             try container.encode(path, forKey: .path)
             try container.encode(status, forKey: .status)
             try container.encode(error, forKey: .error)
+            try container.encode(errorStage, forKey: .errorStage)
+            try container.encode(headers, forKey: .headers)
+            try container.encode(body, forKey: .body)
             try container.encode(durationMs, forKey: .durationMs)
             try container.encode(reason, forKey: .reason)
             try container.encode(causes, forKey: .causes)
@@ -284,11 +301,14 @@ package struct CommandResult: Codable, Sendable {
 package struct AssertionResult: Codable, Sendable {
     package var passed: Bool
     package var message: String
+    /// The statistic's value, or how many records or lines of the log matched; nil where there was nobody to ask.
+    package var observed: UInt64?
     package var location: String
 
-    package init(passed: Bool, message: String, location: String) {
+    package init(passed: Bool, message: String, observed: UInt64? = nil, location: String) {
         self.passed = passed
         self.message = message
+        self.observed = observed
         self.location = location
     }
 }

@@ -19,6 +19,8 @@ struct Check {
     /// Name and value of everything else worth knowing, in the order in which it is told.
     var details: [(name: String, values: [String])]
     var durationMs: Double
+    /// What JUnit calls a failure of it.
+    var failureType = "unexpected"
 
     /// All checks of a scenario, in the order in which they were made; a scenario's own failure is the last.
     static func all(of scenario: ScenarioResult) -> [Check] {
@@ -38,7 +40,7 @@ struct Check {
         return checks
     }
 
-    private init(
+    init(
         name: String, step: String, verdict: Verdict, message: String,
         details: [(name: String, values: [String])],
         durationMs: Double

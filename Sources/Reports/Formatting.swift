@@ -61,6 +61,9 @@ extension String {
     }
 }
 
+/// `1 flow`, `2 flows`.
+func counted(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
+
 extension Unicode.Scalar {
     /// C0, DEL, C1, and the marks that turn the direction of writing.
     fileprivate var isControl: Bool {

@@ -7,7 +7,14 @@ package struct JSONReport: ReportFormat {
 
     package init() {}
 
-    package func render(_ result: RunResult, options: ReportOptions) throws -> String {
+    package func render(_ result: RunResult, options: ReportOptions) throws -> String { try encoded(result) }
+
+    /// `egress-lab/comparison/v1`.
+    package func render(_ comparison: RunComparison, options: ReportOptions) throws -> String {
+        try encoded(comparison)
+    }
+
+    private func encoded(_ result: some Encodable) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         let data = try encoder.encode(result)

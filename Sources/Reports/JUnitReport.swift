@@ -10,20 +10,44 @@ package struct JUnitReport: ReportFormat {
     package init() {}
 
     package func render(_ result: RunResult, options: ReportOptions) -> String {
-        let suites = result.scenarios.map { (scenario: $0, checks: Check.all(of: $0)) }
+        render(
+            result.scenarios.map {
+                Suite(
+                    name: $0.name, durationMs: $0.durationMs,
+                    properties: [("path", $0.path), ("dataPlane", $0.dataPlane)], checks: Check.all(of: $0))
+            })
+    }
+
+    package func render(_ comparison: RunComparison, options: ReportOptions) -> String {
+        render(
+            comparison.scenarios.map {
+                Suite(
+                    name: $0.name, durationMs: $0.left.durationMs + $0.right.durationMs,
+                    properties: [("path", $0.path), ("left", $0.left.dataPlane), ("right", $0.right.dataPlane)],
+                    checks: Check.all(of: $0))
+            })
+    }
+
+    private struct Suite {
+        var name: String
+        var durationMs: Double
+        var properties: [(name: String, value: String)]
+        var checks: [Check]
+    }
+
+    private func render(_ suites: [Suite]) -> String {
         let all = suites.flatMap(\.checks)
         var lines = [#"<?xml version="1.0" encoding="UTF-8"?>"#]
-        let time = result.scenarios.map(\.durationMs).reduce(0, +)
+        let time = suites.map(\.durationMs).reduce(0, +)
         lines.append("<testsuites\(attributes(name: "egress-lab", all, timeMs: time))>")
-        for (scenario, checks) in suites {
-            lines.append(
-                "  <testsuite\(attributes(name: scenario.name, checks, timeMs: scenario.durationMs))>")
+        for suite in suites {
+            lines.append("  <testsuite\(attributes(name: suite.name, suite.checks, timeMs: suite.durationMs))>")
             lines.append("    <properties>")
-            for (name, value) in [("path", scenario.path), ("dataPlane", scenario.dataPlane)] {
+            for (name, value) in suite.properties {
                 lines.append("      <property name=\"\(name)\" value=\"\(escape(value))\"/>")
             }
             lines.append("    </properties>")
-            lines += checks.flatMap { testCase($0, in: scenario, options) }
+            lines += suite.checks.flatMap { testCase($0, in: suite.name) }
             lines.append("  </testsuite>")
         }
         return (lines + ["</testsuites>"]).joined(separator: "\n") + "\n"
@@ -37,11 +61,9 @@ package struct JUnitReport: ReportFormat {
             + " time=\"\(seconds(timeMs))\""
     }
 
-    private func testCase(_ check: Check, in scenario: ScenarioResult, _ options: ReportOptions)
-        -> [String]
-    {
+    private func testCase(_ check: Check, in suite: String) -> [String] {
         let open =
-            "    <testcase classname=\"\(escape("\(scenario.name).\(check.step)"))\" name=\"\(escape(check.name))\""
+            "    <testcase classname=\"\(escape("\(suite).\(check.step)"))\" name=\"\(escape(check.name))\""
             + " time=\"\(seconds(check.durationMs))\""
         let details = check.details.map { "\($0.name): \($0.values.joined(separator: "; "))" }.joined(
             separator: "\n")
@@ -51,7 +73,7 @@ package struct JUnitReport: ReportFormat {
             return [open + ">", "      <system-out>\(escape(details))</system-out>", "    </testcase>"]
         case .failed, .error:
             let element = check.verdict == .failed ? "failure" : "error"
-            let type = check.verdict == .failed ? "unexpected" : "inconclusive"
+            let type = check.verdict == .failed ? check.failureType : "inconclusive"
             return [
                 open + ">",
                 "      <\(element) message=\"\(escape(check.message))\" type=\"\(type)\">\(escape(details))</\(element)>",

@@ -13,13 +13,15 @@ package struct ReportOptions: Sendable, Equatable {
     }
 }
 
-/// One way to tell what a run found; every format renders the same `RunResult`.
+/// One way to tell what a run found; every format renders the same values.
 package protocol ReportFormat: Sendable {
     /// The name that `--format` takes.
     static var name: String { get }
     init()
     /// The whole report, with its final newline.
     func render(_ result: RunResult, options: ReportOptions) throws -> String
+    /// The same of two data planes held against each other.
+    func render(_ comparison: RunComparison, options: ReportOptions) throws -> String
 }
 
 /// The formats, by the names that the command line takes.

@@ -82,8 +82,4 @@ struct SummaryText {
     private func list(_ title: String, _ color: Ink.Color, _ items: [String]) -> [String] {
         items.isEmpty ? [] : ["   " + ink(title, color)] + items.flatMap { hanging("     - ", $0) }
     }
-
-    private func counted(_ number: Int, _ noun: String) -> String {
-        "\(number) \(noun)\(number == 1 ? "" : "s")"
-    }
 }

@@ -10,12 +10,18 @@ package struct TAPReport: ReportFormat {
     package init() {}
 
     package func render(_ result: RunResult, options: ReportOptions) -> String {
-        let checks = result.scenarios.flatMap { scenario in
-            Check.all(of: scenario).map { (scenario, $0) }
-        }
+        render(result.scenarios.flatMap { scenario in Check.all(of: scenario).map { (scenario.name, $0) } }, options)
+    }
+
+    package func render(_ comparison: RunComparison, options: ReportOptions) -> String {
+        render(
+            comparison.scenarios.flatMap { scenario in Check.all(of: scenario).map { (scenario.name, $0) } }, options)
+    }
+
+    private func render(_ checks: [(scenario: String, check: Check)], _ options: ReportOptions) -> String {
         var lines = ["TAP version 14", checks.isEmpty ? "1..0 # SKIP no checks" : "1..\(checks.count)"]
         for (number, (scenario, check)) in checks.enumerated() {
-            let description = escape("\(scenario.name): \(check.step): \(check.name)")
+            let description = escape("\(scenario): \(check.step): \(check.name)")
             lines.append("\(check.verdict == .passed ? "ok" : "not ok") \(number + 1) - \(description)")
             if check.verdict != .passed || options.isVerbose { lines += diagnostics(of: check) }
         }
@@ -29,7 +35,7 @@ package struct TAPReport: ReportFormat {
             "  severity: \(check.verdict == .passed ? "comment" : check.verdict == .failed ? "fail" : "error")"
         )
         for (name, values) in check.details {
-            if name == "path" || name == "causes" {
+            if name == "path" || name == "causes" || name == "differences" {
                 lines.append("  \(name):")
                 lines += values.map { "    - \(quote($0))" }
             } else {

@@ -23,6 +23,8 @@ import Testing
         #expect(try selected(["--tag", "uid"]) == ["uid-1337"])
         #expect(try selected(["--tag", "uid", "--tag", "escape"]) == ["udp", "uid-1337"])
         #expect(try selected(["--tag", "escape", "--filter", "udp"]) == ["udp"])
+        #expect(try selected(["--skip-tag", "escape"]) == ["timeout"])
+        #expect(try selected(["--tag", "escape", "--skip-tag", "uid"]) == ["udp"])
     }
 
     @Test("The shards of any count hold each scenario once")

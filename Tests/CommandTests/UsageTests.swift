@@ -8,6 +8,8 @@ import Testing
             ["nonsense"], ["run"], ["run", "--format", "xml", "."], ["run", "--jobs", "0", "."],
             ["run", "--shard", "3/2", "."], ["run", "--data-plane", "other", "."], ["validate"], ["render"],
             ["render", "--what", "nothing", "."], ["proxy"], ["run", "--unknown", "."],
+            ["run", "--compare", "other", "."], ["run", "--compare"],
+            ["run", "--compare", "bundled", "--fail-fast", "."],
         ])
     func wrongUsage(arguments: [String]) throws {
         let run = try BuiltProgram.run(arguments)

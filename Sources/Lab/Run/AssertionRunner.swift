@@ -11,9 +11,9 @@ struct AssertionRunner: Sendable {
     let recordsBefore: [String: Int]
 
     func check(_ assertion: Assertion) async -> AssertionResult {
-        func result(_ passed: Bool, _ message: String) -> AssertionResult {
+        func result(_ passed: Bool, _ message: String, observed: UInt64? = nil) -> AssertionResult {
             AssertionResult(
-                passed: passed, message: message,
+                passed: passed, message: message, observed: observed,
                 location: "\(assertion.location.file):\(assertion.location.line)")
         }
         guard let pod = await lab.pod(of: assertion.of) else {
@@ -35,20 +35,22 @@ struct AssertionRunner: Sendable {
                     + (passed
                         ? ""
                         : ": found \(matching.count) among \(records.count)\(Self.nearest(records))"
-                            + (isLogging ? "" : "; the mesh writes no access log (accessLogFile)")))
+                            + (isLogging ? "" : "; the mesh writes no access log (accessLogFile)")),
+                observed: UInt64(matching.count))
         case .logLacks(let wanted):
             let matching = records.filter { Self.matches($0, wanted) }
             return result(
                 matching.isEmpty,
                 "\(assertion.of) logged no record with \(Self.text(wanted))"
-                    + (matching.isEmpty ? "" : ": found \(matching.count)"))
+                    + (matching.isEmpty ? "" : ": found \(matching.count)"), observed: UInt64(matching.count))
         case .logLine(let text):
             let lines = isLogging ? Array(proxy.accessLogLines().dropFirst(before)) : []
-            let passed = lines.contains { $0.contains(text) }
+            let matching = lines.count { $0.contains(text) }
+            let passed = matching > 0
             return result(
                 passed,
                 "\(assertion.of) logged a line with '\(text)'"
-                    + (passed ? "" : "; its lines:\n" + lines.joined(separator: "\n")))
+                    + (passed ? "" : "; its lines:\n" + lines.joined(separator: "\n")), observed: UInt64(matching))
         case .statistic(let name, let check):
             let value: UInt64?
             do {
@@ -66,7 +68,8 @@ struct AssertionRunner: Sendable {
             return result(
                 passed,
                 "\(assertion.of): \(name) \(wanted)"
-                    + (passed ? "" : ": it is \(value.map(String.init) ?? "0 (never counted)")"))
+                    + (passed ? "" : ": it is \(value.map(String.init) ?? "0 (never counted)")"),
+                observed: value ?? 0)
         }
     }
 

@@ -124,16 +124,22 @@ package struct FlowRunner: Sendable {
             passed: mismatches.isEmpty && verdict.outcome != .inconclusive, mismatches: mismatches,
             observed: FlowResult.Observed(
                 outcome: verdict.outcome, by: verdict.by, path: verdict.path, status: record.client.status,
-                error: record.client.error, durationMs: record.client.durationMs, reason: verdict.reason,
+                error: record.client.error, errorStage: record.client.errorStage, headers: headers(of: record.client),
+                body: record.client.received, durationMs: record.client.durationMs, reason: verdict.reason,
                 causes: verdict.causes, technique: verdict.technique),
             evidence: record.evidenceItems, location: "\(flow.location.file):\(flow.location.line)")
+    }
+
+    private func headers(of client: ClientSaw) -> [ReceivedHeader]? {
+        client.status == nil ? nil : client.headers.map { ReceivedHeader(name: $0.name, value: $0.value) }
     }
 
     private func saw(_ result: ClientResult) -> ClientSaw {
         ClientSaw(
             tuple: result.attempts.last, status: result.status, headers: result.headers,
             body: String(decoding: result.body, as: UTF8.self), error: result.failure?.description,
-            errorStage: result.failure.map { "\($0.stage)" }, durationMs: result.durationMs)
+            errorStage: result.failure.map { "\($0.stage)" }, durationMs: result.durationMs,
+            bodySize: result.bytesReceived, bodyDigest: result.bodyDigest)
     }
 
     private func way(_ result: ClientResult, _ client: FlowSource) -> EscapeWay? {

@@ -98,7 +98,7 @@ struct ScenarioRunner: Sendable {
     private func carryOut(
         _ step: Step, _ plan: LabPlan, _ lab: RunningLab
     ) async throws -> (StepResult, [(position: Int, flow: HeldFlow)]) {
-        var result = StepResult(name: step.name)
+        var result = StepResult(name: step.name, choices: ProxyChoices(plan: plan).sets)
         let recordsBefore = await recordCounts(lab)
         let runner = FlowRunner(
             lab: lab, enforcement: scenario.enforcement, dns: plan.dns, node: plan.node)

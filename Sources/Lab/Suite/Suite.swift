@@ -45,6 +45,11 @@ package struct SuiteOutcome: Sendable {
     package var result: RunResult
     /// In the order of the jobs.
     package var artifacts: [ScenarioArtifacts]
+
+    package init(result: RunResult, artifacts: [ScenarioArtifacts]) {
+        self.result = result
+        self.artifacts = artifacts
+    }
 }
 
 /// Runs scenarios, each in a worker process of its own: a crash loses one scenario, and two labs share nothing.

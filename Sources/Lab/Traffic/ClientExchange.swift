@@ -1,3 +1,4 @@
+internal import Crypto
 internal import DNS
 internal import Glibc
 package import NIOCore
@@ -17,10 +18,15 @@ package final class ClientExchange: @unchecked Sendable {
     let ports: SourcePorts
     let loop: any EventLoop
     let hold: Bool
+    /// How much of an answer is kept.
+    private static let bodyLimit = 65_536
+
     private let onEvent: @Sendable (ClientEvent) -> Void
     private let promise: EventLoopPromise<ClientResult>
     private let began = NIODeadline.now()
     private var seen = ClientResult()
+    /// Of what was received, from where it no longer fits into the result.
+    private var digest: SHA256?
     private var isDone = false
     private var deadline: Scheduled<Void>?
     private var lookup: DNSLookup?
@@ -214,7 +220,13 @@ package final class ClientExchange: @unchecked Sendable {
     func received(_ bytes: some Collection<UInt8>, _ number: Int) {
         guard isCurrent(number) else { return }
         seen.bytesReceived += bytes.count
-        seen.body += bytes.prefix(max(0, 65_536 - seen.body.count))
+        let room = Self.bodyLimit - seen.body.count
+        if digest == nil, bytes.count > room {
+            digest = SHA256()
+            digest?.update(data: seen.body)
+        }
+        digest?.update(data: Array(bytes))
+        seen.body += bytes.prefix(max(0, room))
     }
 
     func completed(_ number: Int) {
@@ -255,6 +267,11 @@ package final class ClientExchange: @unchecked Sendable {
         isDone = true
         deadline?.cancel()
         seen.failure = failure
+        if digest == nil, String(validating: seen.body, as: UTF8.self) == nil {
+            digest = SHA256()
+            digest?.update(data: seen.body)
+        }
+        seen.bodyDigest = digest?.finalize().map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
         seen.durationMs = Double((NIODeadline.now() - began).nanoseconds) / 1_000_000
         promise.succeed(seen)
     }

@@ -97,6 +97,8 @@ package struct ClientResult: Sendable {
     /// At most the first 64 KiB.
     package var body: [UInt8] = []
     package var bytesReceived = 0
+    /// SHA-256 in hexadecimal of all that was received; nil where `body` is all of it, and text.
+    package var bodyDigest: String?
     /// DNS names in the peer's certificate, for https and tls.
     package var peerCertificateNames: [String] = []
     /// nil: the exchange was completed. One of `ClientFailure`'s words and detail otherwise.

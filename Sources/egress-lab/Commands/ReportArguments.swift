@@ -56,14 +56,26 @@ struct ReportArguments: ParsableArguments {
 
     /// Writes everything that was asked for; what can't be written fails the run.
     func write(_ outcome: SuiteOutcome, format: any ReportFormat) throws {
-        let options = ReportOptions(usesColor: Console.usesColor, isVerbose: verbose)
-        Console.report(try format.render(outcome.result, options: options))
+        Console.report(try format.render(outcome.result, options: standardOutput))
+        try writeFiles(junit: JUnitReport().render(outcome.result, options: ReportOptions(isVerbose: true))) {
+            try $0.write(outcome)
+        }
+    }
+
+    /// The same of two data planes held against each other.
+    func write(_ outcome: ComparisonOutcome, format: any ReportFormat) throws {
+        Console.report(try format.render(outcome.comparison, options: standardOutput))
+        try writeFiles(junit: JUnitReport().render(outcome.comparison, options: ReportOptions(isVerbose: true))) {
+            try $0.write(outcome)
+        }
+    }
+
+    private var standardOutput: ReportOptions { ReportOptions(usesColor: Console.usesColor, isVerbose: verbose) }
+
+    private func writeFiles(junit report: String, _ body: (OutputDirectory) throws -> Void) throws {
         do {
-            if let output { try OutputDirectory(path: output, isVerbose: verbose).write(outcome) }
-            if let junit {
-                let report = JUnitReport().render(outcome.result, options: ReportOptions(isVerbose: true))
-                try Data(report.utf8).write(to: URL(fileURLWithPath: junit))
-            }
+            if let output { try body(OutputDirectory(path: output, isVerbose: verbose)) }
+            if let junit { try Data(report.utf8).write(to: URL(fileURLWithPath: junit)) }
         } catch {
             throw Failure(status: .labFailed, message: "can't write the reports: \(error.localizedDescription)")
         }
@@ -90,6 +102,22 @@ struct OutputDirectory {
             }
             try write(RunResult(scenarios: [result]), in: folder)
         }
+    }
+
+    /// Both sides whole, in `left` and `right`, and beside them what differs.
+    func write(_ outcome: ComparisonOutcome) throws {
+        let root = URL(fileURLWithPath: path)
+        for (name, side) in [("left", outcome.left), ("right", outcome.right)] {
+            let folder = root.appending(path: name)
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            try OutputDirectory(path: folder.path, isVerbose: isVerbose).write(side)
+        }
+        let options = ReportOptions(isVerbose: isVerbose)
+        let comparison = outcome.comparison
+        try Data(JSONReport().render(comparison, options: options).utf8)
+            .write(to: root.appending(path: "comparison.json"))
+        try Data(TextReport().render(comparison, options: options).utf8)
+            .write(to: root.appending(path: "comparison.txt"))
     }
 
     private func write(_ result: RunResult, in folder: URL) throws {

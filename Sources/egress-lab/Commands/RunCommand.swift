@@ -33,6 +33,11 @@ struct RunCommand: AsyncParsableCommand {
     var envoy: String?
 
     @Option(
+        help: ArgumentHelp(
+            "Run each scenario on this data plane too, and report every difference.", valueName: "name"))
+    var compare: Scenario.DataPlaneKind?
+
+    @Option(
         help: ArgumentHelp("How many labs are run at a time. (default: as many as there are cores)", valueName: "n"))
     var jobs: Int?
 
@@ -41,6 +46,7 @@ struct RunCommand: AsyncParsableCommand {
 
     func validate() throws {
         if let jobs, jobs < 1 { throw ValidationError("--jobs takes a number from 1") }
+        if failFast, compare != nil { throw ValidationError("--compare needs all scenarios: leave --fail-fast out") }
     }
 
     func run() async throws {
@@ -52,27 +58,41 @@ struct RunCommand: AsyncParsableCommand {
         }
         let envoy = try findEnvoy(for: scenarios)
         try reports.prepare()
-        let outcome = await runSuite(scenarios, envoy)
-        try reports.write(outcome, format: format)
-        throw ExitStatus(rawValue: outcome.result.exitCode) ?? .labFailed
+        let exitCode: Int32
+        if let compare {
+            let pairs = PairedJobs(scenarios, with: compare, envoy: envoy)
+            let outcome = pairs.outcome(of: await runSuite(pairs.jobs))
+            try reports.write(outcome, format: format)
+            exitCode = outcome.comparison.exitCode
+        } else {
+            let outcome = await runSuite(scenarios.map { SuiteJob($0, on: $0.dataPlane, envoy: envoy) })
+            try reports.write(outcome, format: format)
+            exitCode = outcome.result.exitCode
+        }
+        throw ExitStatus(rawValue: exitCode) ?? .labFailed
     }
 
     private func readScenarios() throws -> [Scenario] {
         let found = ScenarioLocator.find(paths: paths)
         var read = ReadInputs(found.value.map { .scenario(file: $0) }, dataPlane: dataPlane)
         read.diagnostics = found.diagnostics + read.diagnostics
+        if let compare {
+            // What only the other data plane can't do is wrong input, too, and told before anything is made.
+            let other = ReadInputs(found.value.map { .scenario(file: $0) }, dataPlane: compare)
+            read.diagnostics += other.diagnostics.filter { !read.diagnostics.contains($0) }
+        }
         try read.requireUsable()
         let scenarios = selection.selected(of: read.scenarios)
         // A part of few scenarios may be empty; a name that nothing has is a mistake.
         if scenarios.isEmpty, selection.shard == nil {
-            throw Failure.input("no scenario of \(read.scenarios.count) matches --filter and --tag")
+            throw Failure.input("no scenario of \(read.scenarios.count) matches --filter, --tag and --skip-tag")
         }
         return scenarios
     }
 
-    /// The program for those scenarios that ask for it; nil if none does.
+    /// The program for those scenarios that are run on it; nil if none is.
     private func findEnvoy(for scenarios: [Scenario]) throws -> String? {
-        guard scenarios.contains(where: { $0.dataPlane == .envoy }) else { return nil }
+        guard compare == .envoy || scenarios.contains(where: { $0.dataPlane == .envoy }) else { return nil }
         do {
             return try EnvoyLocator(path: envoy).find()
         } catch {
@@ -80,8 +100,8 @@ struct RunCommand: AsyncParsableCommand {
         }
     }
 
-    private func runSuite(_ scenarios: [Scenario], _ envoy: String?) async -> SuiteOutcome {
-        let progress = ProgressLine(total: scenarios.count)
+    private func runSuite(_ suiteJobs: [SuiteJob]) async -> SuiteOutcome {
+        let progress = ProgressLine(total: suiteJobs.count)
         // Workers end with this process, and their labs with them.
         let watch = SignalWatch([SIGINT, SIGTERM]) { signal in
             progress.clear()
@@ -89,10 +109,7 @@ struct RunCommand: AsyncParsableCommand {
             _exit((signal == SIGINT ? ExitStatus.interrupted : .terminated).rawValue)
         }
         let suite = Suite(
-            jobs: scenarios.map {
-                SuiteJob(scenarioFile: $0.file, name: $0.name, dataPlane: $0.dataPlane, envoy: envoy)
-            },
-            parallelism: jobs ?? Self.defaultJobs, failFast: failFast)
+            jobs: suiteJobs, parallelism: jobs ?? Self.defaultJobs, failFast: failFast)
         let outcome = await suite.run { progress.tell($0) }
         progress.clear()
         withExtendedLifetime(watch) {}

@@ -11,6 +11,9 @@ struct Selection: ParsableArguments {
         help: ArgumentHelp("Only scenarios with this tag; more than one may be named, each will do.", valueName: "tag"))
     var tag: [String] = []
 
+    @Option(help: ArgumentHelp("No scenario with this tag; more than one may be named.", valueName: "tag"))
+    var skipTag: [String] = []
+
     @Option(help: ArgumentHelp("Only the I-th of N parts, for several machines.", valueName: "i/n"))
     var shard: Shard?
 
@@ -19,6 +22,7 @@ struct Selection: ParsableArguments {
         let wanted = scenarios.filter { scenario in
             (filter.map { fnmatch($0, scenario.name, 0) == 0 } ?? true)
                 && (tag.isEmpty || tag.contains { scenario.tags.contains($0) })
+                && !skipTag.contains { scenario.tags.contains($0) }
         }
         return shard.map { $0.part(of: wanted) } ?? wanted
     }
