@@ -30,9 +30,10 @@ enum VolatileText {
         Rule(name: "x-envoy-upstream-service-time", reason: "as a program prints it: how long the upstream took") {
             $0.replacing(/(?<name>(?i)x-envoy-upstream-service-time"?: *"?)\d+/) { "\($0.output.name)<ms>" }
         },
-        Rule(name: "curl's time-outs", reason: "curl words them by what it waited for at that moment, and for how long")
+        Rule(name: "curl's waiting", reason: "curl says how long it waited and, of time-outs, for what at that moment")
         {
             $0.replacing(/curl: \(28\) .*/, with: "curl: (28) <time-out>")
+                .replacing(/after \d+ ms:/, with: "after <ms> ms:")
         },
         Rule(
             name: "ephemeral port",

@@ -195,6 +195,10 @@ import Testing
                 "TLS handshake failed: Connection reset by peer",
                 "TLS handshake failed: the peer closed the connection during the handshake"
             ),
+            (
+                "curl: (7) Failed to connect to a.example port 443 after 11 ms: no",
+                "curl: (7) Failed to connect to a.example port 443 after 4 ms: no"
+            ),
             ("curl: (28) Connection timeout after 300 ms", "curl: (28) Resolving timed out after 302 milliseconds"),
         ])
     func volatileTexts(left: String, right: String) {
