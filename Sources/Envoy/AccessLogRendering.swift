@@ -72,6 +72,15 @@ struct AccessLogRendering {
             "upstream_connection_id": "%UPSTREAM_CONNECTION_ID%",
             "downstream_local_address": "%DOWNSTREAM_LOCAL_ADDRESS%",
             "downstream_remote_address": "%DOWNSTREAM_REMOTE_ADDRESS%",
+            // The peer itself, where the other one is what `x-forwarded-for` claims.
+            "downstream_direct_remote_address": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%",
+            "downstream_tls_version": "%DOWNSTREAM_TLS_VERSION%",
+            "downstream_peer_uri_san": "%DOWNSTREAM_PEER_URI_SAN%",
+            "downstream_peer_subject": "%DOWNSTREAM_PEER_SUBJECT%",
+            "downstream_local_uri_san": "%DOWNSTREAM_LOCAL_URI_SAN%",
+            "downstream_transport_failure_reason": "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%",
+            "upstream_tls_version": "%UPSTREAM_TLS_VERSION%",
+            "upstream_peer_uri_san": "%UPSTREAM_PEER_URI_SAN%",
             "requested_server_name": "%REQUESTED_SERVER_NAME%",
             "route_name": "%ROUTE_NAME%",
             "route_origin": .string("%METADATA(ROUTE:\(Self.metadataKey):origin)%"),
@@ -103,13 +112,13 @@ struct AccessLogRendering {
     }
 
     /// The format with percent signs that begin no operator doubled, as Envoy wants them.
-    private static func escaped(_ format: String) throws(EnvoyRenderingError) -> String {
+    static func escaped(_ format: String) throws(EnvoyRenderingError) -> String {
         var result = ""
         for piece in AccessLogPiece.pieces(of: format) {
             switch piece {
             case .literal(let text): result += literal(text)
             case .command(let name, let argument, let maxLength):
-                guard operators.contains(name) else {
+                guard AccessLogOperators.all.contains(name) else {
                     throw EnvoyRenderingError(
                         place: "the access log format", problem: "it has no command operator %\(name)%",
                         remedy: "remove it from meshConfig.accessLogFormat")
@@ -124,46 +133,4 @@ struct AccessLogRendering {
     static func literal(_ text: String) -> String {
         text.split(separator: "%", omittingEmptySubsequences: false).joined(separator: "%%")
     }
-
-    /// The command operators of Envoy 1.40.
-    private static let operators: Set<String> = [
-        "ACCESS_LOG_TYPE", "BYTES_RECEIVED", "BYTES_RETRANSMITTED", "BYTES_SENT", "COMMON_DURATION", "CONNECTION_ID",
-        "CONNECTION_TERMINATION_DETAILS", "COALESCE", "CUSTOM_FLAGS", "DOWNSTREAM_DETECTED_CLOSE_TYPE",
-        "DOWNSTREAM_DIRECT_LOCAL_ADDRESS", "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT",
-        "DOWNSTREAM_DIRECT_LOCAL_PORT", "DOWNSTREAM_DIRECT_REMOTE_ADDRESS",
-        "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT", "DOWNSTREAM_DIRECT_REMOTE_PORT",
-        "DOWNSTREAM_HANDSHAKE_DURATION",
-        "DOWNSTREAM_HEADER_BYTES_RECEIVED", "DOWNSTREAM_HEADER_BYTES_SENT", "DOWNSTREAM_LOCAL_ADDRESS",
-        "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID", "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT",
-        "DOWNSTREAM_LOCAL_CLOSE_REASON",
-        "DOWNSTREAM_LOCAL_DNS_SAN", "DOWNSTREAM_LOCAL_EMAIL_SAN", "DOWNSTREAM_LOCAL_IP_SAN",
-        "DOWNSTREAM_LOCAL_OTHERNAME_SAN", "DOWNSTREAM_LOCAL_PORT", "DOWNSTREAM_LOCAL_SUBJECT",
-        "DOWNSTREAM_LOCAL_URI_SAN",
-        "DOWNSTREAM_PEER_CERT", "DOWNSTREAM_PEER_CERT_V_END", "DOWNSTREAM_PEER_CERT_V_START",
-        "DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_1", "DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256",
-        "DOWNSTREAM_PEER_CHAIN_SERIALS", "DOWNSTREAM_PEER_DNS_SAN", "DOWNSTREAM_PEER_EMAIL_SAN",
-        "DOWNSTREAM_PEER_FINGERPRINT_1", "DOWNSTREAM_PEER_FINGERPRINT_256", "DOWNSTREAM_PEER_IP_SAN",
-        "DOWNSTREAM_PEER_ISSUER", "DOWNSTREAM_PEER_OTHERNAME_SAN", "DOWNSTREAM_PEER_SERIAL", "DOWNSTREAM_PEER_SUBJECT",
-        "DOWNSTREAM_PEER_URI_SAN", "DOWNSTREAM_REMOTE_ADDRESS", "DOWNSTREAM_REMOTE_ADDRESS_ENDPOINT_ID",
-        "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", "DOWNSTREAM_REMOTE_PORT", "DOWNSTREAM_TLS_CIPHER",
-        "DOWNSTREAM_TLS_SESSION_ID", "DOWNSTREAM_TLS_VERSION", "DOWNSTREAM_TRANSPORT_FAILURE_REASON",
-        "DOWNSTREAM_WIRE_BYTES_RECEIVED", "DOWNSTREAM_WIRE_BYTES_SENT", "DURATION", "DYNAMIC_METADATA",
-        "EMIT_TIME", "ENVIRONMENT", "FILE_CONTENT", "FILTER_CHAIN_NAME", "FILTER_STATE", "GRPC_STATUS",
-        "GRPC_STATUS_NUMBER", "HOSTNAME", "LOCAL_REPLY_BODY", "METADATA", "PATH", "PROTOCOL", "QUERY_PARAM",
-        "QUERY_PARAMS", "REQ", "REQUESTED_SERVER_NAME", "REQUEST_DURATION", "REQUEST_HEADERS_BYTES",
-        "REQUEST_TX_DURATION", "RESP", "RESPONSE_CODE", "RESPONSE_CODE_DETAILS", "RESPONSE_DURATION", "RESPONSE_FLAGS",
-        "RESPONSE_FLAGS_LONG", "RESPONSE_HEADERS_BYTES", "RESPONSE_TRAILERS_BYTES", "RESPONSE_TX_DURATION",
-        "ROUNDTRIP_DURATION", "ROUTE_NAME", "SPAN_ID", "START_TIME", "START_TIME_LOCAL", "EMIT_TIME_LOCAL", "STREAM_ID",
-        "TLS_JA3_FINGERPRINT", "TLS_JA4_FINGERPRINT", "TRACE_ID", "TRAILER", "UNIQUE_ID", "UPSTREAM_CLUSTER",
-        "UPSTREAM_CLUSTER_RAW", "UPSTREAM_CONNECTION_ID", "UPSTREAM_CONNECTION_POOL_READY_DURATION",
-        "UPSTREAM_DETECTED_CLOSE_TYPE", "UPSTREAM_FILTER_STATE", "UPSTREAM_HEADER_BYTES_RECEIVED",
-        "UPSTREAM_HEADER_BYTES_SENT", "UPSTREAM_HOST", "UPSTREAM_HOSTS_ATTEMPTED",
-        "UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT",
-        "UPSTREAM_HOST_NAME", "UPSTREAM_HOST_NAME_WITHOUT_PORT", "UPSTREAM_LOCAL_ADDRESS",
-        "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", "UPSTREAM_LOCAL_CLOSE_REASON", "UPSTREAM_LOCAL_PORT",
-        "UPSTREAM_METADATA", "UPSTREAM_PEER_CERT", "UPSTREAM_PROTOCOL", "UPSTREAM_REMOTE_ADDRESS",
-        "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", "UPSTREAM_REMOTE_PORT", "UPSTREAM_REQUEST_ATTEMPT_COUNT",
-        "UPSTREAM_TLS_CIPHER", "UPSTREAM_TLS_VERSION", "UPSTREAM_TRANSPORT_FAILURE_REASON",
-        "UPSTREAM_WIRE_BYTES_RECEIVED", "UPSTREAM_WIRE_BYTES_SENT", "VIRTUAL_CLUSTER_NAME",
-    ]
 }

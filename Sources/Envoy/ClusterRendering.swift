@@ -9,6 +9,7 @@ struct ClusterRendering {
     let nameservers: [IPEndpoint]
     /// Raised to have Envoy replace all clusters.
     let policyGeneration: Int
+    let transportSockets: TransportSocketRendering
 
     func cluster(_ cluster: Cluster) throws(EnvoyRenderingError) -> JSON {
         let discovery = try discovery(of: cluster)
@@ -23,6 +24,11 @@ struct ClusterRendering {
             "original_dst_lb_config": isOriginal
                 ? cluster.upstreamPort.map { ["upstream_port_override": .number(Int($0))] } : nil,
             "load_assignment": isOriginal ? nil : loadAssignment(of: cluster),
+            "transport_socket": try cluster.transportSocket.map { context throws(EnvoyRenderingError) in
+                try transportSockets.upstream(context, place: "cluster '\(cluster.name)'")
+            },
+            "transport_socket_matches": try matches(of: cluster),
+            "typed_extension_protocol_options": try Self.protocolOptions(of: cluster),
             "upstream_bind_config": Self.bindConfig(cluster.sourceAddresses),
             "dns_lookup_family": isDNS ? try Self.lookupFamily(of: cluster) : nil,
             "dns_refresh_rate": isDNS ? .duration(ms: cluster.dnsRefreshMs) : nil,
@@ -87,12 +93,57 @@ struct ClusterRendering {
         let endpoints = cluster.endpoints.map { endpoint -> JSON in
             [
                 "endpoint": ["address": ["socket_address": .socketAddress(host: endpoint.host, port: endpoint.port)]],
+                "metadata": endpoint.metadata.map { metadata in
+                    ["filter_metadata": ["envoy.transport_socket_match": .object(metadata.mapValues(JSON.string))]]
+                },
                 "load_balancing_weight": .number(max(endpoint.weight, 1)),
             ]
         }
         return [
             "cluster_name": .string(cluster.name),
             "endpoints": endpoints.isEmpty ? nil : [["lb_endpoints": .array(endpoints)]],
+        ]
+    }
+
+    private func matches(of cluster: Cluster) throws(EnvoyRenderingError) -> JSON? {
+        guard let matches = cluster.transportSocketMatches, !matches.isEmpty else { return nil }
+        var result: [JSON] = []
+        for match in matches {
+            var socket = TransportSocketRendering.plaintext
+            if let context = match.context {
+                socket = try transportSockets.upstream(
+                    context, place: "transport socket '\(match.name)' of cluster '\(cluster.name)'")
+            }
+            result.append([
+                "name": .string(match.name), "match": .object(match.match.mapValues(JSON.string)),
+                "transport_socket": socket,
+            ])
+        }
+        return .array(result)
+    }
+
+    /// Names from the request's Host are an option of the whole cluster.
+    private static func protocolOptions(of cluster: Cluster) throws(EnvoyRenderingError) -> JSON? {
+        let contexts = ([cluster.transportSocket] + (cluster.transportSocketMatches ?? []).map(\.context))
+            .compactMap(\.self)
+        guard let first = contexts.first else { return nil }
+        let (name, validation) = (first.autoServerName, first.autoSANValidation)
+        if contexts.contains(where: { $0.autoServerName != name || $0.autoSANValidation != validation }) {
+            throw EnvoyRenderingError(
+                place: "cluster '\(cluster.name)'",
+                problem: "only some of its TLS contexts take the server's name from the request",
+                remedy: "set autoServerName and autoSANValidation alike in all of them")
+        }
+        if !name, !validation { return nil }
+        return [
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": .typed(
+                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                [
+                    "explicit_http_config": ["http_protocol_options": [:]],
+                    "upstream_http_protocol_options": [
+                        "auto_sni": .bool(name), "auto_san_validation": .bool(validation),
+                    ],
+                ])
         ]
     }
 

@@ -13,7 +13,7 @@ struct ConnectionManagerRendering {
     let routes: Routes
 
     func filter(_ manager: HTTPConnectionManager, accessLog: JSON?) throws(EnvoyRenderingError) -> JSON {
-        var fields: [String: JSON] = [
+        let literal: JSON = [
             "codec_type": "AUTO",
             "stat_prefix": .string(EnvoyStatistics.rawName(manager.statPrefix)),
             "server_name": .string(manager.serverName),
@@ -27,8 +27,11 @@ struct ConnectionManagerRendering {
             "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
             "upgrade_configs": [["upgrade_type": "websocket"]],
             "stream_idle_timeout": "0s",
+            "forward_client_cert_details": manager.clientCertificateForwarding.map { .string($0.details.rawValue) },
+            "set_current_client_cert_details": manager.clientCertificateForwarding.flatMap(Self.certificateParts),
             "http_filters": .array(Self.filters(of: manager)),
         ]
+        guard case .object(var fields) = literal else { return literal }
         switch routes {
         case .inline(let tables):
             fields["route_config"] = tables[manager.routeConfiguration]
@@ -48,6 +51,12 @@ struct ConnectionManagerRendering {
             "typed_config": .typed(
                 "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager", .object(fields)),
         ]
+    }
+
+    private static func certificateParts(_ forwarding: ClientCertificateForwarding) -> JSON? {
+        if forwarding.parts.isEmpty { return nil }
+        return .object(
+            Dictionary(forwarding.parts.map { ($0.rawValue, true) }, uniquingKeysWith: { first, _ in first }))
     }
 
     /// Envoy sends decorators on where it traces; this traces no request.

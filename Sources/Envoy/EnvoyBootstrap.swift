@@ -21,11 +21,14 @@ package struct EnvoyBootstrap: Sendable {
     ) throws(EnvoyRenderingError) {
         var listeners: [JSON] = []
         var clusters: [JSON] = []
+        var secrets: [JSON] = []
         var dynamic: JSON?
         switch resources {
         case .inline:
             let all = try EnvoyResources(configuration, directory: nil, policyGeneration: 0)
             (listeners, clusters) = (all.listeners, all.clusters)
+            secrets = all.secrets.compactMap(\.secret)
+            if secrets.count < all.secrets.count { clusters.append(SecretSource.agentClusterResource) }
         case .files(let directory):
             dynamic = [
                 "lds_config": .file("\(directory)/\(EnvoyResourceFiles.listenerFile)"),
@@ -39,6 +42,7 @@ package struct EnvoyBootstrap: Sendable {
             "static_resources": [
                 "listeners": listeners.isEmpty ? nil : .array(listeners),
                 "clusters": clusters.isEmpty ? nil : .array(clusters),
+                "secrets": secrets.isEmpty ? nil : .array(secrets),
             ],
             "dynamic_resources": dynamic,
             "typed_dns_resolver_config": ClusterRendering.resolver(configuration.nameservers),

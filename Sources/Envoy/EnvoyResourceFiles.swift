@@ -2,8 +2,8 @@ package import ProxyModel
 
 /// The files of dynamic configuration, version-numbered, for `EnvoyBootstrap.Resources.files`.
 ///
-/// Each is put in force by renaming a finished file to its name. Write clusters, then routes, then listeners; take
-/// routes away after the listeners that no longer name them.
+/// Each is put in force by renaming a finished file to its name. Write secrets, clusters, routes and then listeners; take
+/// secrets and routes away after the listeners and clusters that no longer name them.
 package struct EnvoyResourceFiles: Sendable {
     static let listenerFile = "lds.json"
     static let clusterFile = "cds.json"
@@ -13,6 +13,9 @@ package struct EnvoyResourceFiles: Sendable {
     package let clusters: (name: String, content: String)
     /// One for each route configuration, as Envoy wants them.
     package let routes: [(routeConfiguration: String, name: String, content: String)]
+    /// One for each secret that contexts name, private keys included; one that the configuration lacks has an empty
+    /// file, and connections that need it are refused.
+    package let secrets: [(secret: String, name: String, content: String)]
 
     /// Raising `policyGeneration` changes every cluster: Envoy makes them anew, closes kept connections, asks names.
     package init(
@@ -29,6 +32,10 @@ package struct EnvoyResourceFiles: Sendable {
         clusters = (Self.clusterFile, content("envoy.config.cluster.v3.Cluster", all.clusters))
         routes = all.routes.map { name, table in
             (name, EnvoyResources.routeFile(name), content("envoy.config.route.v3.RouteConfiguration", [table]))
+        }
+        secrets = all.secrets.map { name, secret in
+            let type = "envoy.extensions.transport_sockets.tls.v3.Secret"
+            return (name, EnvoyResources.secretFile(name), content(type, secret.map { [$0] } ?? []))
         }
     }
 }

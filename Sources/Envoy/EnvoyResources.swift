@@ -7,6 +7,8 @@ struct EnvoyResources {
     /// By name, in the configuration's order; connection managers that name none of them get an empty one, as a
     /// proxy that misses a table answers 404.
     let routes: [(name: String, table: JSON)]
+    /// By name; nil is a secret that contexts name and the configuration lacks.
+    let secrets: [(name: String, secret: JSON?)]
 
     /// `directory`: where route files are; nil puts routes into the listeners.
     init(
@@ -23,11 +25,20 @@ struct EnvoyResources {
         let source: ConnectionManagerRendering.Routes =
             directory.map { directory in .files { directory + "/" + Self.routeFile($0) } }
             ?? .inline(Dictionary(routes.map { ($0.name, $0.table) }, uniquingKeysWith: { first, _ in first }))
+        let known = configuration.secrets ?? []
+        let missing = configuration.referencedSecrets.subtracting(known.map(\.name)).sorted()
+        secrets = known.map { ($0.name, SecretRendering.secret($0)) } + missing.map { ($0, nil) }
+        let secretSource: SecretSource =
+            directory.map { directory in .files { directory + "/" + Self.secretFile($0) } }
+            ?? .inline(available: Set(known.map(\.name)))
+        let transportSockets = TransportSocketRendering(secrets: secretSource)
         let listenerRendering = ListenerRendering(
             accessLog: try AccessLogRendering(configuration.accessLog),
-            connectionManagers: ConnectionManagerRendering(routes: source))
+            connectionManagers: ConnectionManagerRendering(routes: source),
+            transportSockets: transportSockets)
         let clusterRendering = ClusterRendering(
-            nameservers: configuration.nameservers, policyGeneration: policyGeneration)
+            nameservers: configuration.nameservers, policyGeneration: policyGeneration,
+            transportSockets: transportSockets)
         var listeners: [JSON] = []
         for listener in configuration.listeners { listeners.append(try listenerRendering.listener(listener)) }
         var clusters: [JSON] = []
@@ -36,7 +47,11 @@ struct EnvoyResources {
     }
 
     /// `rds/outbound%7C80.json`: each name its own file.
-    static func routeFile(_ name: String) -> String {
+    static func routeFile(_ name: String) -> String { "rds/\(fileName(name)).json" }
+
+    static func secretFile(_ name: String) -> String { "sds/\(fileName(name)).json" }
+
+    private static func fileName(_ name: String) -> String {
         let safe = name.utf8.map { byte -> String in
             let character = Character(UnicodeScalar(byte))
             if character.isASCII, character.isLetter || character.isNumber || "-_.".contains(character) {
@@ -45,7 +60,7 @@ struct EnvoyResources {
             let digits = String(byte, radix: 16, uppercase: true)
             return "%" + (digits.count < 2 ? "0" : "") + digits
         }
-        return "rds/\(safe.joined()).json"
+        return safe.joined()
     }
 
     /// What the listeners' connection managers refer to, each once.

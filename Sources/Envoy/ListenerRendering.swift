@@ -5,6 +5,7 @@ import ProxyModel
 struct ListenerRendering {
     let accessLog: AccessLogRendering
     let connectionManagers: ConnectionManagerRendering
+    let transportSockets: TransportSocketRendering
 
     func listener(_ listener: Listener) throws(EnvoyRenderingError) -> JSON {
         guard let address = listener.addresses.first else {
@@ -38,6 +39,7 @@ struct ListenerRendering {
     static func fence(socket: String) -> JSON {
         [
             "name": "fence",
+            "stat_prefix": "fence",
             "address": .pipe(socket),
             "filter_chains": [
                 [
@@ -81,6 +83,7 @@ struct ListenerRendering {
     // MARK: Filter chains
 
     private func chain(_ chain: FilterChain, of listener: Listener) throws(EnvoyRenderingError) -> JSON {
+        let place = "chain '\(chain.name)' of listener '\(listener.name)'"
         let filter: JSON
         switch chain.filter {
         case .httpConnectionManager(let manager):
@@ -88,11 +91,16 @@ struct ListenerRendering {
                 manager, accessLog: chain.isLogged ? accessLog.log(.http, listener: listener.name) : nil)
         case .tcpProxy(let proxy):
             filter = try tcpProxy(
-                proxy, accessLog: chain.isLogged ? accessLog.log(.tcp, listener: listener.name) : nil,
-                place: "chain '\(chain.name)' of listener '\(listener.name)'")
+                proxy, accessLog: chain.isLogged ? accessLog.log(.tcp, listener: listener.name) : nil, place: place)
         }
+        var socket: JSON?
+        if let context = chain.transportSocket { socket = try transportSockets.downstream(context, place: place) }
         return [
             "name": .string(chain.name), "filter_chain_match": Self.match(chain.match), "filters": [filter],
+            "transport_socket": socket,
+            "transport_socket_connect_timeout": socket.map { _ in
+                .duration(ms: chain.transportSocketConnectTimeoutMs ?? 15_000)
+            },
         ]
     }
 

@@ -52,7 +52,7 @@ struct RouteMatchRendering {
     }
 
     /// Envoy: `type.matcher.v3.StringMatcher`, which wants no empty prefixes and suffixes.
-    private static func stringMatch(_ match: StringMatch) -> JSON {
+    static func stringMatch(_ match: StringMatch) -> JSON {
         switch match {
         case .exact(let text): ["exact": .string(text)]
         case .prefix(""), .suffix(""), .present: ["safe_regex": ["regex": "(?s).*"]]
