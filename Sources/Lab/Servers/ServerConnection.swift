@@ -179,7 +179,7 @@ final class ServerConnectionHandler: ChannelInboundHandler {
             try operations.addHandlers(
                 [
                     HTTPResponseEncoder(), decoder, HTTPServerPipelineHandler(),
-                    HTTPServerProtocolErrorHandler(),
+                    MalformedRequestHandler(connection), HTTPServerProtocolErrorHandler(),
                     WebAppHandler(connection, isTLS: isInsideTLS, isRefused: isRefused),
                 ], position: .after(self))
             pass(context)
@@ -221,4 +221,18 @@ final class ServerConnectionHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+}
+
+/// Tells that bytes came where no request could be read from them: they are answered with 400, and had arrived.
+private final class MalformedRequestHandler: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+
+    private let connection: ServerConnection
+
+    init(_ connection: ServerConnection) { self.connection = connection }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if error is HTTPParserError { connection.tell(.data) }
+        context.fireErrorCaught(error)
+    }
 }
