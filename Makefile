@@ -11,7 +11,7 @@ BUILD_FLAGS := $(RELEASE_FLAGS) --product egress-lab
 BINARY := .build/release/egress-lab
 TESTS := .build/debug/egress-labPackageTests.xctest
 SOURCES := Package.swift Sources Tests
-SUITES := $(filter-out TestSupport Benchmarks,$(notdir $(wildcard Tests/*)))
+SUITES := $(filter-out TestSupport Benchmarks Differential,$(notdir $(wildcard Tests/*)))
 # Tests, `check` and the debug build share these, so that there is one debug build.
 DEBUG := EGRESS_LAB_STRICT=1
 
@@ -21,7 +21,7 @@ ENVOY_VERSION := 1.40.0
 
 PACKAGES := libmnl-dev libnftnl-dev libldns-dev libre2-dev pkg-config nftables iproute2 curl openssl
 
-.PHONY: setup setup-envoy build demo test check bench format install clean
+.PHONY: setup setup-envoy build demo test check bench differential-random format install clean
 
 # Installs the Debian packages that are missing; does nothing when none is.
 setup:
@@ -68,6 +68,14 @@ test: build
 bench: build
 	$(SWIFT) build $(RELEASE_FLAGS) --product egress-lab-bench
 	$(SUDO) .build/release/egress-lab-bench $(BENCHMARKS)
+
+# Random meshes, SEED's first COUNT, on the bundled proxy and on Envoy: what differs is made small and kept as a
+# scenario under .build/differential.
+SEED ?= 1
+COUNT ?= 200
+differential-random: setup setup-envoy
+	$(SWIFT) build $(RELEASE_FLAGS) --product egress-lab-differential
+	$(SUDO) .build/release/egress-lab-differential seed=$(SEED) count=$(COUNT) $(DIFFERENTIAL)
 
 check: setup
 	$(SWIFT) format lint --strict --recursive --parallel $(SOURCES)

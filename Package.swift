@@ -135,6 +135,11 @@ let package = Package(
                 nio("NIOPosix"),
             ],
             path: "Tests/Benchmarks"),
+        .executableTarget(
+            name: "egress-lab-differential", dependencies: ["Lab", "Evidence", "Envoy", "Manifests", "Mesh"],
+            path: "Tests/Differential"),
+        .testTarget(
+            name: "DifferentialTests", dependencies: ["egress-lab-differential", "Evidence", "Manifests", "Mesh"]),
     ],
     cxxLanguageStandard: .cxx17
 )

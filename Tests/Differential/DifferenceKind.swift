@@ -1,0 +1,66 @@
+import Evidence
+
+/// What kind of difference two data planes show, without the names and numbers of one mesh: for groups, and to shrink
+/// without sliding into another difference.
+struct DifferenceKind: Hashable, Sendable, Comparable, CustomStringConvertible {
+    var field: String
+    var left: String
+    var right: String
+
+    init(_ difference: Finding) {
+        // Which proxy, and its how manieth record, is this mesh's.
+        field = difference.field.replacing(/\[[^\]]*\]/, with: "").replacing(/\ #\d+/, with: "")
+        let isLong = field == "body" || field == "body.sha256" || field == "duration"
+        left = isLong ? Self.presence(difference.left) : Self.general(difference.left)
+        right = isLong ? Self.presence(difference.right) : Self.general(difference.right)
+    }
+
+    private static func presence(_ value: String?) -> String { value == nil ? "-" : "some" }
+
+    /// The value with its names and numbers masked; short words, status codes among them, stay.
+    private static func general(_ value: String?) -> String {
+        guard let value else { return "-" }
+        let masked =
+            value.replacing(/[A-Za-z0-9_*.-]+\.(example|EXAMPLE|test|svc\.cluster\.local)\b/, with: "HOST")
+            .replacing(/\[?[0-9a-f]*:[0-9a-f:]+:[0-9a-f]+\]?/, with: "ADDRESS")
+            .replacing(/\d+\.\d+\.\d+\.\d+/, with: "ADDRESS")
+            .replacing(/(ADDRESS|\|):?\d+/) { "\($0.output.1)PORT" }
+            .replacing(/\d{4,}/, with: "N")
+        return masked.count > 60 ? masked.prefix(60) + "…" : masked
+    }
+
+    var description: String { "\(field): \(left) | \(right)" }
+
+    static func < (a: Self, b: Self) -> Bool { (a.field, a.left, a.right) < (b.field, b.left, b.right) }
+}
+
+/// A difference, or an error that both sides share: it proves nothing that neither side could say.
+struct Finding: Sendable, Equatable {
+    var step: String
+    var kind: ComparedItem.Kind
+    /// The flow's id, the command, or the scenario.
+    var subject: String
+    var field: String
+    var left: String?
+    var right: String?
+}
+
+extension ScenarioComparison {
+    var findings: [Finding] {
+        let own = differences.map {
+            Finding(
+                step: $0.step, kind: $0.kind, subject: $0.subject, field: $0.field, left: $0.left, right: $0.right)
+        }
+        guard own.isEmpty, left.result == .error || right.result == .error else { return own }
+        return [
+            Finding(
+                step: "", kind: .scenario, subject: name, field: "error", left: left.error, right: right.error)
+        ]
+    }
+
+    /// The first difference of each flow, command or scenario: the others follow from it, or look like it.
+    var leadingFindings: [Finding] {
+        var seen: Set<String> = []
+        return findings.filter { seen.insert("\($0.kind) \($0.step) \($0.subject)").inserted }
+    }
+}
