@@ -12,6 +12,7 @@ BINARY := .build/release/egress-lab
 TESTS := .build/debug/egress-labPackageTests.xctest
 SOURCES := Package.swift Sources Tests
 SUITES := $(filter-out TestSupport Benchmarks Differential,$(notdir $(wildcard Tests/*)))
+SCENARIOS ?= scenarios
 # Tests, `check` and the debug build share these, so that there is one debug build.
 DEBUG := EGRESS_LAB_STRICT=1
 
@@ -21,7 +22,7 @@ ENVOY_VERSION := 1.40.0
 
 PACKAGES := libmnl-dev libnftnl-dev libldns-dev libre2-dev pkg-config nftables iproute2 curl openssl
 
-.PHONY: setup setup-envoy build demo test check bench differential-random format install clean
+.PHONY: setup setup-envoy build demo test check bench differential differential-random format install clean
 
 # Installs the Debian packages that are missing; does nothing when none is.
 setup:
@@ -64,8 +65,12 @@ test: build
 	done
 	$(SUDO) $(BINARY) run scenarios
 
+# Every scenario on the bundled proxy and on real Envoy: 0 differences, but for what the README lists as known.
+differential: build setup-envoy
+	$(SUDO) $(BINARY) run $(SCENARIOS) --compare envoy --envoy $(ENVOY)/bin/envoy --skip-tag known-difference
+
 # The promised figures beside their rivals; each in a process and namespaces of its own.
-bench: build
+bench: build setup-envoy
 	$(SWIFT) build $(RELEASE_FLAGS) --product egress-lab-bench
 	$(SUDO) .build/release/egress-lab-bench $(BENCHMARKS)
 

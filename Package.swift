@@ -131,8 +131,8 @@ let package = Package(
         .executableTarget(
             name: "egress-lab-bench",
             dependencies: [
-                "Lab", "Evidence", "Manifests", "Mesh", "Netlink", "Nftables", "NetworkAddresses", nio("NIOCore"),
-                nio("NIOPosix"),
+                "Lab", "Envoy", "Evidence", "Manifests", "Mesh", "Netlink", "Nftables", "NetworkAddresses",
+                nio("NIOCore"), nio("NIOPosix"),
             ],
             path: "Tests/Benchmarks"),
         .executableTarget(

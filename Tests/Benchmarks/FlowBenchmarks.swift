@@ -94,25 +94,3 @@ struct FlowRateBenchmark: Benchmark {
         return Double(total) / ((ContinuousClock.now - started) / .seconds(1))
     }
 }
-
-/// A whole `run` of a scenario of 4 pods and 10 flows, from the start of the process to its end.
-struct WholeRunBenchmark: Benchmark {
-    var name: String { "whole run of scenarios/demo" }
-    var reach: Limit? { .atMost(0.3) }
-    var unit: Unit { .seconds }
-
-    func measure() async throws -> Double {
-        let binary = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
-            .appendingPathComponent("egress-lab").path
-        var specification = ChildSpecification(binary, ["run", "scenarios/demo"])
-        specification.environment = ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" }
-        specification.workingDirectory = FileManager.default.currentDirectoryPath
-        let started = ContinuousClock.now
-        let output = try ChildProcess.run(specification, timeout: .seconds(30))
-        let elapsed = (ContinuousClock.now - started) / .seconds(1)
-        guard output.status.isSuccess else {
-            throw BenchmarkError("the demo did not pass: \(output.standardOutput)\(output.standardError)")
-        }
-        return elapsed
-    }
-}
