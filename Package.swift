@@ -73,7 +73,8 @@ let package = Package(
                 "NetworkAddresses", "DNS", nio("NIOPosix"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
-        .target(name: "TestSupport", dependencies: ["Netlink", "CLinux"], path: "Tests/TestSupport"),
+        .target(
+            name: "TestSupport", dependencies: ["Netlink", "CLinux", "NetworkAddresses"], path: "Tests/TestSupport"),
         .testTarget(name: "ArchitectureTests"),
         .testTarget(name: "RegularExpressionsTests", dependencies: ["RegularExpressions"]),
         .testTarget(name: "NetworkAddressesTests", dependencies: ["NetworkAddresses"]),
@@ -88,8 +89,8 @@ let package = Package(
         .testTarget(
             name: "ProxyTests",
             dependencies: [
-                "Proxy", "ProxyModel", "NetworkAddresses", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
-                nio("NIOConcurrencyHelpers"), nio("NIOEmbedded"),
+                "Proxy", "ProxyModel", "NetworkAddresses", "TestSupport", nio("NIOCore"), nio("NIOPosix"),
+                nio("NIOHTTP1"), nio("NIOConcurrencyHelpers"), nio("NIOEmbedded"),
             ]),
         .testTarget(
             name: "EnvoyTests",

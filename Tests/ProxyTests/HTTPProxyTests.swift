@@ -1,6 +1,7 @@
 import NetworkAddresses
 import Proxy
 import ProxyModel
+import TestSupport
 import Testing
 
 @Suite struct HTTPProxyTests {

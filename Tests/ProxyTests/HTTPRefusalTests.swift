@@ -1,6 +1,7 @@
 import NetworkAddresses
 import Proxy
 import ProxyModel
+import TestSupport
 import Testing
 
 /// What an HTTP chain without an inspector in front refuses.

@@ -2,6 +2,7 @@ import NIOPosix
 import NetworkAddresses
 import Proxy
 import ProxyModel
+import TestSupport
 import Testing
 
 @Suite struct TCPProxyTests {

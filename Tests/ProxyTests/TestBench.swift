@@ -5,6 +5,7 @@ import NIOPosix
 import NetworkAddresses
 import Proxy
 import ProxyModel
+import TestSupport
 
 /// A server for one test: every connection gets a thread that runs the body.
 final class Origin: Sendable {
@@ -57,32 +58,6 @@ final class Origin: Sendable {
 
     /// A port on which nobody listens.
     static func refusing() -> IPEndpoint { IPEndpoint(.loopbackIPv4, TestPorts.next()) }
-}
-
-/// Gathers values from any thread; tests wait for what they expect.
-final class Collector<Value: Sendable>: @unchecked Sendable {
-    private let condition = NSCondition()
-    private var values: [Value] = []
-
-    func add(_ value: Value) {
-        condition.withLock {
-            values.append(value)
-            condition.broadcast()
-        }
-    }
-
-    var all: [Value] { condition.withLock { values } }
-
-    /// The first value for which `pick` gives a result; nil after `seconds`.
-    func wait<T>(seconds: Double = 8, _ pick: ([Value]) -> T?) -> T? {
-        let end = Date().addingTimeInterval(seconds)
-        return condition.withLock {
-            while true {
-                if let found = pick(values) { return found }
-                guard condition.wait(until: end) else { return pick(values) }
-            }
-        }
-    }
 }
 
 /// Answers from a table that tests may change.

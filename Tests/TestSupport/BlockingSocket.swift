@@ -1,16 +1,16 @@
 import Glibc
-import NetworkAddresses
+package import NetworkAddresses
 
 /// A TCP socket with blocking calls and a time limit, so that tests can say exactly what goes over the wire.
-final class BlockingSocket: @unchecked Sendable {
-    struct Failure: Error {
-        let call: String
-        let code: Int32
+package final class BlockingSocket: @unchecked Sendable {
+    package struct Failure: Error {
+        package let call: String
+        package let code: Int32
     }
 
-    private(set) var descriptor: CInt
+    package private(set) var descriptor: CInt
 
-    init(adopting descriptor: CInt, timeoutSeconds: Int = 8) {
+    package init(adopting descriptor: CInt, timeoutSeconds: Int = 8) {
         self.descriptor = descriptor
         var limit = timeval(tv_sec: timeoutSeconds, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
@@ -21,7 +21,7 @@ final class BlockingSocket: @unchecked Sendable {
 
     deinit { close() }
 
-    static func connect(to endpoint: IPEndpoint, receiveBuffer: CInt? = nil) throws -> BlockingSocket {
+    package static func connect(to endpoint: IPEndpoint, receiveBuffer: CInt? = nil) throws -> BlockingSocket {
         let descriptor = try make(endpoint.address.family)
         if var size = receiveBuffer {
             setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<CInt>.size))
@@ -33,7 +33,7 @@ final class BlockingSocket: @unchecked Sendable {
         return socket
     }
 
-    static func listen(at endpoint: IPEndpoint, backlog: CInt = 64) throws -> BlockingSocket {
+    package static func listen(at endpoint: IPEndpoint, backlog: CInt = 64) throws -> BlockingSocket {
         let descriptor = try make(endpoint.address.family)
         let socket = BlockingSocket(adopting: descriptor)
         guard withAddress(endpoint, { Glibc.bind(descriptor, $0, $1) }) == 0 else {
@@ -43,15 +43,15 @@ final class BlockingSocket: @unchecked Sendable {
         return socket
     }
 
-    func accept() throws -> BlockingSocket {
+    package func accept() throws -> BlockingSocket {
         let accepted = Glibc.accept(descriptor, nil, nil)
         guard accepted >= 0 else { throw Failure(call: "accept", code: errno) }
         return BlockingSocket(adopting: accepted)
     }
 
-    func send(_ text: String) throws { try send(Array(text.utf8)) }
+    package func send(_ text: String) throws { try send(Array(text.utf8)) }
 
-    func send(_ bytes: [UInt8]) throws {
+    package func send(_ bytes: [UInt8]) throws {
         var rest = bytes[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL)) }
@@ -61,7 +61,7 @@ final class BlockingSocket: @unchecked Sendable {
     }
 
     /// At most `limit` bytes; empty at the end of input.
-    func receive(_ limit: Int = 65_536) throws -> [UInt8] {
+    package func receive(_ limit: Int = 65_536) throws -> [UInt8] {
         try Array(unsafeUninitializedCapacity: limit) { buffer, count in
             let received = recv(descriptor, buffer.baseAddress, limit, 0)
             guard received >= 0 else { throw Failure(call: "recv", code: errno) }
@@ -70,7 +70,7 @@ final class BlockingSocket: @unchecked Sendable {
     }
 
     /// All bytes until the end of input.
-    func receiveAll() throws -> [UInt8] {
+    package func receiveAll() throws -> [UInt8] {
         var result: [UInt8] = []
         while true {
             let part = try receive()
@@ -80,9 +80,9 @@ final class BlockingSocket: @unchecked Sendable {
     }
 
     /// True when the connection ends, by FIN or reset, before any byte comes.
-    var receivesNothing: Bool { ((try? receiveAll()) ?? []).isEmpty }
+    package var receivesNothing: Bool { ((try? receiveAll()) ?? []).isEmpty }
 
-    func receiveText(until end: String) throws -> String {
+    package func receiveText(until end: String) throws -> String {
         var result: [UInt8] = []
         let mark = Array(end.utf8)
         while result.count < mark.count || !result.suffix(mark.count).elementsEqual(mark) {
@@ -94,7 +94,7 @@ final class BlockingSocket: @unchecked Sendable {
     }
 
     /// A message head and, with Content-Length, its body.
-    func receiveMessage() throws -> (head: String, body: String) {
+    package func receiveMessage() throws -> (head: String, body: String) {
         let head = try receiveText(until: "\r\n\r\n")
         var rest = head.header("content-length").flatMap { Int($0) } ?? 0
         var body: [UInt8] = []
@@ -108,32 +108,32 @@ final class BlockingSocket: @unchecked Sendable {
     }
 
     /// Starts to connect and does not wait for the outcome.
-    static func beginConnecting(to endpoint: IPEndpoint) throws -> BlockingSocket {
+    package static func beginConnecting(to endpoint: IPEndpoint) throws -> BlockingSocket {
         let descriptor = try make(endpoint.address.family)
         _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
         _ = withAddress(endpoint) { Glibc.connect(descriptor, $0, $1) }
         return BlockingSocket(adopting: descriptor)
     }
 
-    func setSendTimeout(milliseconds: Int) {
+    package func setSendTimeout(milliseconds: Int) {
         var limit = timeval(tv_sec: milliseconds / 1000, tv_usec: milliseconds % 1000 * 1000)
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
     }
 
-    func finishSending() { shutdown(descriptor, CInt(SHUT_WR)) }
+    package func finishSending() { shutdown(descriptor, CInt(SHUT_WR)) }
 
-    func close() {
+    package func close() {
         if descriptor >= 0 { Glibc.close(descriptor) }
         descriptor = -1
     }
 
-    func reset() {
+    package func reset() {
         var value = linger(l_onoff: 1, l_linger: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
         close()
     }
 
-    var local: IPEndpoint {
+    package var local: IPEndpoint {
         var storage = sockaddr_storage()
         var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
         _ = withUnsafeMutablePointer(to: &storage) {
@@ -172,7 +172,7 @@ final class BlockingSocket: @unchecked Sendable {
 
 extension String {
     /// The value of a header in a message head.
-    func header(_ name: String) -> String? {
+    package func header(_ name: String) -> String? {
         for line in split(separator: "\r\n") {
             let parts = line.split(separator: ":", maxSplits: 1)
             if parts.count == 2, parts[0].lowercased() == name {
