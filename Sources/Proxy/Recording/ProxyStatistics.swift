@@ -28,13 +28,7 @@ final class ProxyStatistics: Sendable {
 
     /// Accepts `cluster.NAME;.upstream_cx_total` for `cluster.NAME.upstream_cx_total`, likewise for `http.`.
     func value(of name: String) -> UInt64? {
-        var plain = ""
-        var previous: Character?
-        for character in name {
-            if character == ".", previous == ";" { plain.removeLast() }
-            plain.append(character)
-            previous = character
-        }
+        let plain = StatisticName.plain(name)
         return counters.withLockedValue { $0[plain]?.value }
     }
 }

@@ -1,0 +1,154 @@
+import Glibc
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOPosix
+import Netlink
+
+/// A running Envoy: its two streams, and its end.
+final class EnvoyProcess: Sendable {
+    /// How many lines of Envoy's own log an error shows.
+    static let shownLines = 20
+
+    private struct Log {
+        var lines: [String] = []
+        /// Lines that are no longer kept.
+        var dropped = 0
+    }
+
+    private let child: ChildProcess
+    private let loop: any EventLoop
+    private let log: NIOLockedValueBox<Log>
+    /// How it ended, known when all that it wrote has been read.
+    let ended: EventLoopFuture<ChildProcess.ExitStatus?>
+
+    private init(
+        _ child: ChildProcess, loop: any EventLoop, log: NIOLockedValueBox<Log>,
+        ended: EventLoopFuture<ChildProcess.ExitStatus?>
+    ) {
+        self.child = child
+        self.loop = loop
+        self.log = log
+        self.ended = ended
+    }
+
+    var processID: Int32 { child.processID }
+
+    /// Starts the program that `executable` is open on.
+    ///
+    /// - Parameter output: gets the lines of its standard output, on `loop`.
+    static func start(
+        _ executable: Netlink.FileDescriptor, name: String, arguments: [String], namespace: NetworkNamespace,
+        identity: ChildSpecification.Identity, loop: any EventLoop, output: @escaping @Sendable (String) -> Void
+    ) async throws -> EnvoyProcess {
+        // Through the descriptor, because the proxy's user need not be allowed into the program's folder.
+        let inherited: Int32 = 3
+        let (stdout, stderr) = (try PipeEnds(), try PipeEnds())
+        var specification = ChildSpecification("/proc/self/fd/\(inherited)", arguments)
+        specification.arguments[0] = "envoy"
+        specification.descriptors = [1: stdout.writer, 2: stderr.writer, inherited: executable.number]
+        specification.namespace = namespace
+        specification.identity = identity
+        specification.forbidsNewPrivileges = true
+        specification.workingDirectory = "/"
+        let wanted = specification
+        let child = try await NIOThreadPool.singleton.runIfActive { () throws -> ChildProcess in
+            do throws(KernelError) {
+                return try ChildProcess.spawn(wanted)
+            } catch {
+                var error = error
+                error.object = name
+                throw error
+            }
+        }
+        stdout.closeWriter()
+        stderr.closeWriter()
+        let log = NIOLockedValueBox(Log())
+        let out = try await read(stdout, on: loop, takesUnfinished: false, output)
+        let err = try await read(stderr, on: loop, takesUnfinished: true) { line in
+            log.withLockedValue { log in
+                log.lines.append(line)
+                // Twice what is shown: those who wait for the reason of a refusal count from a line of before.
+                guard log.lines.count > 50 * shownLines else { return }
+                log.lines.removeFirst()
+                log.dropped += 1
+            }
+        }
+        // Its streams close at its very end, so the wait is short.
+        let ended = EventLoopFuture.whenAllComplete([out.closeFuture, err.closeFuture], on: loop).flatMap { _ in
+            NIOThreadPool.singleton.runIfActive(eventLoop: loop) { try child.wait(timeout: .seconds(5)) }
+        }
+        return EnvoyProcess(child, loop: loop, log: log, ended: ended)
+    }
+
+    private static func read(
+        _ pipe: PipeEnds, on loop: any EventLoop, takesUnfinished: Bool,
+        _ receive: @escaping @Sendable (String) -> Void
+    ) async throws -> any Channel {
+        let reader = pipe.releaseReader()
+        return try await NIOPipeBootstrap(group: loop)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(
+                        LineHandler(takesUnfinished: takesUnfinished, receive: receive))
+                }
+            }
+            .takingOwnershipOfDescriptor(input: reader).get()
+    }
+
+    /// The newest lines of Envoy's own log.
+    var lastLines: [String] { log.withLockedValue { Array($0.lines.suffix(Self.shownLines)) } }
+
+    /// How many lines it has logged.
+    var lineCount: Int { log.withLockedValue { $0.dropped + $0.lines.count } }
+
+    /// The lines that were logged after the first `count`.
+    func lines(after count: Int) -> [String] {
+        log.withLockedValue { Array($0.lines.dropFirst(max(0, count - $0.dropped))) }
+    }
+
+    /// Ends it and returns when all that it wrote has been read; killed if it takes more than five seconds.
+    func stop() async {
+        try? child.send(signal: SIGTERM)
+        let deadline = loop.scheduleTask(in: .seconds(5)) { self.child.kill() }
+        _ = try? await ended.get()
+        deadline.cancel()
+    }
+}
+
+extension ChildProcess.ExitStatus {
+    /// For "it …": `exited with code 1`, `was ended by signal 11 (Segmentation fault)`.
+    var words: String {
+        switch self {
+        case .exited(let code): "exited with code \(code)"
+        case .signalled(let signal): "was ended by signal \(signal) (\(String(cString: strsignal(signal))))"
+        }
+    }
+}
+
+/// The ends of a pipe, closed with this object unless they were given away.
+private final class PipeEnds {
+    private var reader: Int32
+    private(set) var writer: Int32
+
+    init() throws(KernelError) {
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else { throw KernelError("make", "a pipe", errno: errno) }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        (reader, writer) = (ends[0], ends[1])
+    }
+
+    deinit {
+        closeWriter()
+        if reader >= 0 { close(reader) }
+    }
+
+    func closeWriter() {
+        if writer >= 0 { close(writer) }
+        writer = -1
+    }
+
+    func releaseReader() -> Int32 {
+        defer { reader = -1 }
+        return reader
+    }
+}
