@@ -23,6 +23,11 @@ struct AccessLogRendering {
         [sink(fields(kind, listener: listener))]
     }
 
+    /// One line for each upstream connection that is about to carry a request, new or from a pool.
+    func attemptLog(listener: String) -> JSON {
+        [sink(fields(.http, listener: listener), filter: ["log_type_filter": ["types": ["UpstreamPoolReady"]]])]
+    }
+
     /// The log of connections for which a listener has no filter chain.
     func unmatchedLog(listener: String) -> JSON {
         [sink(fields(.tcp, listener: listener), filter: ["response_flag_filter": ["flags": ["NR"]]])]
@@ -71,9 +76,8 @@ struct AccessLogRendering {
             "upstream_local_address": "%UPSTREAM_LOCAL_ADDRESS%",
             "upstream_connection_id": "%UPSTREAM_CONNECTION_ID%",
             "downstream_local_address": "%DOWNSTREAM_LOCAL_ADDRESS%",
-            "downstream_remote_address": "%DOWNSTREAM_REMOTE_ADDRESS%",
-            // The peer itself, where the other one is what `x-forwarded-for` claims.
-            "downstream_direct_remote_address": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%",
+            // The peer itself, by which flows are followed; the other operator may give what `x-forwarded-for` claims.
+            "downstream_remote_address": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%",
             "downstream_tls_version": "%DOWNSTREAM_TLS_VERSION%",
             "downstream_peer_uri_san": "%DOWNSTREAM_PEER_URI_SAN%",
             "downstream_peer_subject": "%DOWNSTREAM_PEER_SUBJECT%",

@@ -12,7 +12,9 @@ struct ConnectionManagerRendering {
 
     let routes: Routes
 
-    func filter(_ manager: HTTPConnectionManager, accessLog: JSON?) throws(EnvoyRenderingError) -> JSON {
+    func filter(_ manager: HTTPConnectionManager, accessLog: JSON?, attemptLog: JSON?) throws(EnvoyRenderingError)
+        -> JSON
+    {
         let literal: JSON = [
             "codec_type": "AUTO",
             "stat_prefix": .string(EnvoyStatistics.rawName(manager.statPrefix)),
@@ -29,7 +31,7 @@ struct ConnectionManagerRendering {
             "stream_idle_timeout": "0s",
             "forward_client_cert_details": manager.clientCertificateForwarding.map { .string($0.details.rawValue) },
             "set_current_client_cert_details": manager.clientCertificateForwarding.flatMap(Self.certificateParts),
-            "http_filters": .array(Self.filters(of: manager)),
+            "http_filters": .array(Self.filters(of: manager, attemptLog: attemptLog)),
         ]
         guard case .object(var fields) = literal else { return literal }
         switch routes {
@@ -64,7 +66,7 @@ struct ConnectionManagerRendering {
         "client_sampling": ["value": 0], "random_sampling": ["value": 0], "overall_sampling": ["value": 0],
     ]
 
-    private static func filters(of manager: HTTPConnectionManager) -> [JSON] {
+    private static func filters(of manager: HTTPConnectionManager, attemptLog: JSON?) -> [JSON] {
         var filters: [JSON] = []
         if !manager.requestHeadersToSet.isEmpty {
             let mutations = manager.requestHeadersToSet.map { header -> JSON in
@@ -87,7 +89,12 @@ struct ConnectionManagerRendering {
         }
         filters.append([
             "name": "envoy.filters.http.router",
-            "typed_config": .typed("envoy.extensions.filters.http.router.v3.Router"),
+            "typed_config": .typed(
+                "envoy.extensions.filters.http.router.v3.Router",
+                [
+                    "upstream_log": attemptLog,
+                    "upstream_log_options": attemptLog.map { _ in ["flush_upstream_log_on_upstream_stream": true] },
+                ]),
         ])
         return filters
     }

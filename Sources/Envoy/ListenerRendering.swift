@@ -88,7 +88,8 @@ struct ListenerRendering {
         switch chain.filter {
         case .httpConnectionManager(let manager):
             filter = try connectionManagers.filter(
-                manager, accessLog: chain.isLogged ? accessLog.log(.http, listener: listener.name) : nil)
+                manager, accessLog: chain.isLogged ? accessLog.log(.http, listener: listener.name) : nil,
+                attemptLog: chain.isLogged ? accessLog.attemptLog(listener: listener.name) : nil)
         case .tcpProxy(let proxy):
             filter = try tcpProxy(
                 proxy, accessLog: chain.isLogged ? accessLog.log(.tcp, listener: listener.name) : nil, place: place)

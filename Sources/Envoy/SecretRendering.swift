@@ -23,7 +23,8 @@ enum SecretSource {
             "api_type": "GRPC", "transport_api_version": "V3", "set_node_on_first_message_only": true,
             "grpc_services": [["envoy_grpc": ["cluster_name": .string(agentCluster)]]],
         ],
-        "initial_fetch_timeout": "0s", "resource_api_version": "V3",
+        // Where no agent runs, what needs its secrets is refused and the rest works; Istio would wait for ever.
+        "initial_fetch_timeout": "1s", "resource_api_version": "V3",
     ]
 
     /// The cluster of Istio's agent, for bootstraps that refer to it.
