@@ -10,6 +10,13 @@ struct DifferenceKind: Hashable, Sendable, Comparable, CustomStringConvertible {
     init(_ difference: Finding) {
         // Which proxy, and its how manieth record, is this mesh's.
         field = difference.field.replacing(/\[[^\]]*\]/, with: "").replacing(/\ #\d+/, with: "")
+        if difference.kind == .assertion, let match = difference.subject.firstMatch(of: /\.(\w+) is at least/) {
+            // How many there were is this mesh's.
+            field = "statistic \(match.output.1)"
+            let isMore = (Int(difference.left ?? "") ?? 0) > (Int(difference.right ?? "") ?? 0)
+            (left, right) = isMore ? ("more", "less") : ("less", "more")
+            return
+        }
         let isLong = field == "body" || field == "body.sha256" || field == "duration"
         left = isLong ? Self.presence(difference.left) : Self.general(difference.left)
         right = isLong ? Self.presence(difference.right) : Self.general(difference.right)

@@ -17,6 +17,8 @@ struct GeneratedMesh: Hashable, Sendable {
     var flows: [YAMLValue] = []
     /// What only a real program does: clients that say nothing.
     var commands: [YAMLValue] = []
+    /// Counters to be read after the traffic.
+    var assertions: [YAMLValue] = []
 
     /// The manifests in the order in which they are applied, which is the order of their ages.
     var resources: [YAMLValue] {
@@ -34,6 +36,7 @@ struct GeneratedMesh: Hashable, Sendable {
         var step: YAMLValue = ["name": "the same on both data planes"]
         if !flows.isEmpty { step["flows"] = .list(flows) }
         if !commands.isEmpty { step["commands"] = .list(commands) }
+        if !assertions.isEmpty { step["assert"] = .list(assertions) }
         spec["steps"] = [step]
         return [
             "apiVersion": "egress-lab.dev/v1", "kind": "Scenario", "metadata": metadata, "spec": spec,

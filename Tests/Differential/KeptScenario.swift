@@ -21,13 +21,14 @@ struct KeptScenario {
                 "exitCode": .number(result.exitCode), "stdout": .text(result.stdout),
             ]
         }
-        var scenario = mesh.scenario
-        if let assertions, case .list(var steps)? = scenario["spec"]?["steps"], var step = steps.first {
-            step["assert"] = assertions
-            steps[0] = step
-            scenario["spec"]?["steps"] = .list(steps)
+        let results = outcome.right.steps.flatMap(\.assertions)
+        for (position, result) in results.enumerated() where position < mesh.assertions.count {
+            guard let observed = result.observed else { continue }
+            mesh.assertions[position]["atLeast"] = nil
+            mesh.assertions[position]["equals"] = .number(Int(clamping: observed))
         }
-        return comment + scenario.document
+        mesh.assertions += loggedValues
+        return comment + mesh.scenario.document
     }
 
     /// Writes `scenario.yaml` into the folder.
@@ -59,7 +60,7 @@ struct KeptScenario {
     }
 
     /// What differs in the access log, as the right side wrote it.
-    private var assertions: YAMLValue? {
+    private var loggedValues: [YAMLValue] {
         var list: [YAMLValue] = []
         for difference in outcome.comparison.findings {
             guard let value = difference.right,
@@ -70,6 +71,6 @@ struct KeptScenario {
             let check: YAMLValue = .map([.init(key: field, value: .text(value))])
             list.append(["log": .text(String(match.output.1)), "contains": check])
         }
-        return list.isEmpty ? nil : .list(list)
+        return list
     }
 }

@@ -33,6 +33,30 @@ extension MeshGenerator {
         ])
     }
 
+    // MARK: Statistics
+
+    /// Only counters that do not depend on which of a proxy's threads took a connection.
+    mutating func makeAssertions() {
+        for _ in 1...dice.between(1...4) {
+            let name: String
+            if dice.chance(30), let port = dice.pick(ports) {
+                let counter = dice.pick("downstream_rq_total", "downstream_rq_4xx", "downstream_rq_5xx")
+                name = "http.outbound_0.0.0.0_\(port).\(counter)"
+            } else if dice.chance(80), let target = dice.pick(targets), let port = dice.pick(target.ports) {
+                let counter = dice.pick(
+                    "rq_total", "rq_total", "rq_retry", "rq_timeout", "rq_2xx", "rq_4xx", "rq_5xx", "cx_none_healthy",
+                    "cx_connect_fail")
+                name = "cluster.outbound|\(port.number)||\(target.host).upstream_\(counter)"
+            } else {
+                name = dice.pick(
+                    "cluster.PassthroughCluster.upstream_rq_total", "cluster.BlackHoleCluster.upstream_cx_none_healthy",
+                    "cluster.PassthroughCluster.upstream_cx_connect_fail")
+            }
+            let assertion: YAMLValue = ["stat": "default/client", "name": .text(name), "atLeast": 0]
+            if !mesh.assertions.contains(assertion) { mesh.assertions.append(assertion) }
+        }
+    }
+
     private mutating func source() -> String {
         let meshed = pods.filter(\.hasSidecar).map(\.reference)
         if dice.chance(75) { return "default/client" }

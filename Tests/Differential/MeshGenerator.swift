@@ -69,6 +69,7 @@ struct MeshGenerator: Sendable {
         if dice.chance(65) { for number in 1...dice.between(1...3) { makeVirtualService(number) } }
         if dice.chance(30) { makeSidecars() }
         makeFlows()
+        if dice.chance(60) { makeAssertions() }
     }
 
     private mutating func makeMeshConfiguration() {

@@ -95,7 +95,8 @@ extension YAMLValue {
 
 extension GeneratedMesh {
     private static let sections: [any WritableKeyPath<GeneratedMesh, [YAMLValue]> & Sendable] = [
-        \.commands, \.flows, \.virtualServices, \.destinationRules, \.sidecars, \.serviceEntries, \.services,
+        \.commands, \.assertions, \.flows, \.virtualServices, \.destinationRules, \.sidecars, \.serviceEntries,
+        \.services,
         \.workloads, \.internet,
     ]
 
@@ -107,7 +108,9 @@ extension GeneratedMesh {
             change(&copy)
             result.append(copy)
         }
-        if mesh.flows.count > 1 { for flow in mesh.flows { add { ($0.flows, $0.commands) = ([flow], []) } } }
+        if !mesh.commands.isEmpty { add { $0.commands = [] } }
+        if !mesh.assertions.isEmpty { add { $0.assertions = [] } }
+        if mesh.flows.count > 1 { for flow in mesh.flows { add { $0.flows = [flow] } } }
         for section in sections {
             for fewer in mesh[keyPath: section].withoutParts { add { $0[keyPath: section] = fewer } }
         }
