@@ -61,6 +61,13 @@ package enum DNSMessage {
         return response
     }
 
+    /// What a query asks; nil when the bytes aren't one, or were cut off.
+    package static func question(_ bytes: some Collection<UInt8>) -> DNSQuestion? {
+        guard let packet = parse(bytes) else { return nil }
+        defer { ldns_pkt_free(packet) }
+        return ldns_pkt_qr(packet) == 0 ? firstQuestion(packet) : nil
+    }
+
     /// The reply to a query's bytes, and what was asked; nil when nothing should be sent.
     ///
     /// A message that isn't a whole query is answered with FORMERR when its header can be read, else not at all.

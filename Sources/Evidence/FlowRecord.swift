@@ -11,19 +11,22 @@ package struct FlowRecord: Sendable {
     package var client: ClientSaw
     /// Messages that the kernel could not deliver to an observer while the flow lasted.
     package var lostMessages: Int
+    /// Connections that proxies made while the flow lasted and that can't be told whose they were.
+    package var unattributed: [FiveTuple]
     /// How the flow would have to leave unseen by its proxy, from the pod's own rules: read from the plan, shown with
     /// an escape, never used to decide.
     package var way: EscapeWay?
 
     package init(
         scheme: Flow.Scheme, enforcement: Scenario.Enforcement, attempts: [Attempt], client: ClientSaw,
-        lostMessages: Int = 0, way: EscapeWay? = nil
+        lostMessages: Int = 0, unattributed: [FiveTuple] = [], way: EscapeWay? = nil
     ) {
         self.scheme = scheme
         self.enforcement = enforcement
         self.attempts = attempts
         self.client = client
         self.lostMessages = lostMessages
+        self.unattributed = unattributed
         self.way = way
     }
 }

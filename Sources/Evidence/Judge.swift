@@ -16,6 +16,11 @@ package struct Judge: Sendable {
                 outcome: .inconclusive,
                 reason: "the kernel dropped \(record.lostMessages) messages to an observer while the flow lasted")
         }
+        if let packet = record.unattributed.first {
+            return FlowVerdict(
+                outcome: .inconclusive,
+                reason: "a proxy sent \(packet) while the flow lasted, and nothing tells whether it was for this flow")
+        }
         let findings = record.attempts.map { Finding($0, in: record) }
         let exchanges = findings.filter { $0.attempt.purpose == .exchange }
 
@@ -218,7 +223,7 @@ private struct Finding {
 
 extension Hop {
     /// All proxies below this hop, depth first: the order of the path.
-    var allProxies: [ProxiedHop] { proxied.flatMap { [$0] + $0.upstream.flatMap(\.allProxies) } }
+    package var allProxies: [ProxiedHop] { proxied.flatMap { [$0] + $0.upstream.flatMap(\.allProxies) } }
 
     /// All drops at this hop and below.
     var allDrops: [DropSeen] { drops + proxied.flatMap { ($0.lookups + $0.upstream).flatMap(\.allDrops) } }

@@ -156,6 +156,25 @@ package struct ObservationLog: Sendable {
         open.allSatisfy { known.contains($0) || (records[$0] ?? []).contains(where: \.isHTTP) }
     }
 
+    /// True when a proxy has told of the connection whose first packet had this tuple, seen at `sinceMs`.
+    package func isTold(_ tuple: FiveTuple, sinceMs: Double) -> Bool {
+        (upstreamUses[SocketKey(tuple)] ?? []).contains { use in
+            // A proxy may be heard before the log of its packet is read; a port rests for a minute before it is used
+            // again.
+            !use.isReused && use.timeMs > sinceMs - 1000 && leads(from: use.tuple.destination, to: tuple.destination)
+        }
+    }
+
+    /// Where packets for `destination` may arrive: itself, and what the node's translation may make of it.
+    package func targets(of destination: IPEndpoint) -> [IPEndpoint] {
+        [destination] + (translations[destination]?.sorted() ?? [])
+    }
+
+    /// True when a packet for `destination` may have become one for `target` on its way.
+    package func leads(from destination: IPEndpoint, to target: IPEndpoint) -> Bool {
+        targets(of: destination).contains(target)
+    }
+
     /// Drops of a connection's packets that were seen before the proxy told of the connection.
     package func earlyDrops(of use: ProxyConnecting) -> [DropSeen] {
         guard !use.isReused else { return [] }

@@ -4,6 +4,7 @@ package import NetworkAddresses
 package struct IPPacketParser: Sendable {
     package private(set) var tuple: FiveTuple?
     package private(set) var tcpFlags: LoggedPacket.TCPFlags?
+    package private(set) var tcpSequence: UInt32?
     package private(set) var isLaterFragment = false
     /// Where the transport's payload begins; nil if it was cut off.
     package private(set) var payloadOffset: Int?
@@ -86,6 +87,9 @@ package struct IPPacketParser: Sendable {
         switch transport {
         case .tcp where offset + 13 < bytes.count:
             tcpFlags = LoggedPacket.TCPFlags(rawValue: bytes[offset + 13])
+            if let high = number(at: offset + 4), let low = number(at: offset + 6) {
+                tcpSequence = UInt32(high) << 16 | UInt32(low)
+            }
             length = max(20, Int(bytes[offset + 12] >> 4) * 4)
         case .udp, .icmp, .icmpv6: length = 8
         case .sctp: length = 12

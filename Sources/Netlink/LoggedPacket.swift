@@ -20,6 +20,8 @@ package struct LoggedPacket: Sendable, Hashable {
     package var tuple: FiveTuple?
     /// Of TCP packets that were not cut before their flags.
     package var tcpFlags: TCPFlags?
+    /// Of TCP packets that were not cut before it.
+    package var tcpSequence: UInt32?
     /// True for an IP fragment other than the first: it has no ports.
     package var isLaterFragment = false
     /// What follows the transport header, as far as it was copied.

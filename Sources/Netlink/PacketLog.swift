@@ -142,8 +142,8 @@ package final class PacketLog: Sendable {
             }
         }
         let parser = IPPacketParser(packet.bytes)
-        (packet.tuple, packet.tcpFlags, packet.isLaterFragment) =
-            (parser.tuple, parser.tcpFlags, parser.isLaterFragment)
+        (packet.tuple, packet.tcpFlags, packet.tcpSequence, packet.isLaterFragment) =
+            (parser.tuple, parser.tcpFlags, parser.tcpSequence, parser.isLaterFragment)
         if let offset = parser.payloadOffset { packet.payload = Array(packet.bytes[offset...]) }
         return packet
     }

@@ -6,15 +6,21 @@ import ProxyModel
 /// The data planes that a lab can have, a line each: how the proxy of a pod is made.
 package struct DataPlanes: Sendable {
     package let kind: Scenario.DataPlaneKind
+    /// Proxies tell of each connection when they accept or begin it. Others are heard only of what became of it.
+    let tellsAttempts: Bool
     private let make: @Sendable (ProxySite) throws -> any DataPlane
 
-    private init(_ kind: Scenario.DataPlaneKind, make: @escaping @Sendable (ProxySite) throws -> any DataPlane) {
+    private init(
+        _ kind: Scenario.DataPlaneKind, tellsAttempts: Bool,
+        make: @escaping @Sendable (ProxySite) throws -> any DataPlane
+    ) {
         self.kind = kind
+        self.tellsAttempts = tellsAttempts
         self.make = make
     }
 
     /// Proxies in this process.
-    package static let bundled = DataPlanes(.bundled) { site in
+    package static let bundled = DataPlanes(.bundled, tellsAttempts: true) { site in
         BundledProxy(
             configuration: site.configuration, context: site.context,
             resolver: DNSHostResolver(

@@ -8,14 +8,10 @@ struct ProxySite: Sendable {
     let configuration: ProxyConfiguration
     let group: any EventLoopGroup
     let recorder: EvidenceRecorder
+    /// To be called when the proxy has ended unasked.
+    let failed: @Sendable (any Error) -> Void
 
-    /// The user and group that the pod's capture rules take for the proxy's own.
-    var owner: (uid: UInt32, gid: UInt32) {
-        let capture = pod.plan.pod.capture
-        return (capture?.proxyUIDs.first ?? 1337, capture?.proxyGIDs.first ?? 1337)
-    }
-
-    var context: NamespaceContext { pod.context(uid: owner.uid, gid: owner.gid) }
+    var context: NamespaceContext { pod.context(uid: pod.proxyOwner.uid, gid: pod.proxyOwner.gid) }
 
     var events: ProxyRecorder {
         ProxyRecorder(node: configuration.node, generation: pod.generation, recorder: recorder)

@@ -88,6 +88,21 @@ package final class EvidenceRecorder: Sendable {
         }
     }
 
+    /// True when a proxy has told of the connection whose first packet had this tuple, seen at `sinceMs`.
+    func isTold(_ tuple: FiveTuple, sinceMs: Double) -> Bool {
+        state.withLockedValue { $0.log.isTold(tuple, sinceMs: sinceMs) }
+    }
+
+    /// Where packets for `destination` may arrive.
+    func targets(of destination: IPEndpoint) -> [IPEndpoint] {
+        state.withLockedValue { $0.log.targets(of: destination) }
+    }
+
+    /// True when a packet for `destination` may have become one for `target` on its way.
+    func leads(from destination: IPEndpoint, to target: IPEndpoint) -> Bool {
+        state.withLockedValue { $0.log.leads(from: destination, to: target) }
+    }
+
     package func hop(for tuple: FiveTuple, sinceMs: Double) -> Hop {
         state.withLockedValue { $0.log.hop(for: tuple, sinceMs: sinceMs) }
     }

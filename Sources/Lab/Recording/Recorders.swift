@@ -44,7 +44,14 @@ struct ProxyRecorder: Sendable {
     }
 
     private func connection(_ number: UInt64) -> ProxyConnection {
-        ProxyConnection(
+        ProxyConnection(number, of: node, generation: generation)
+    }
+}
+
+extension ProxyConnection {
+    /// A connection of a proxy, in the names that paths use.
+    init(_ number: UInt64, of node: ProxyNode, generation: Int) {
+        self.init(
             pod: "\(node.namespace)/\(node.pod)", proxy: "\(node.role.rawValue) \(node.namespace)/\(node.workload)",
             role: node.role.rawValue, number: number, generation: generation)
     }

@@ -5,6 +5,7 @@ import NIOConcurrencyHelpers
 import NIOCore
 import Netlink
 import NetworkAddresses
+import Proxy
 
 /// Sends one flow and finds out what became of it.
 package struct FlowRunner: Sendable {
@@ -75,7 +76,9 @@ package struct FlowRunner: Sendable {
             client.site.resolver.hosts[name.lowercased()] = [address]
         }
         let lostBefore = lab.recorder.lostMessages
-        let tracker = FlowTracker(recorder: lab.recorder, endsEarly: !flow.expect.asksTheClient)
+        let tracker = FlowTracker(
+            recorder: lab.recorder, endsEarly: !flow.expect.asksTheClient, kernel: lab.untold)
+        lab.untold?.begin(tracker)
         let loop = lab.group.next()
         let request = try await request(flow, from: client)
         let exchange = lab.client.run(request, at: client.site, on: loop, hold: flow.hold != nil) {
@@ -84,6 +87,7 @@ package struct FlowRunner: Sendable {
         tracker.attach(exchange)
         let result = try await exchange.result.get()
         tracker.exchangeEnded()
+        if flow.hold != nil { await endTime(of: tracker, from: client.pod) }
         return OpenFlow(
             flow: flow, client: client, exchange: exchange, result: result, tracker: tracker, lostBefore: lostBefore,
             loop: loop)
@@ -99,21 +103,50 @@ package struct FlowRunner: Sendable {
         }
         open.exchange.close()
         defer { open.tracker.finish() }
+        await endTime(of: open.tracker, from: open.client.pod)
+        lab.untold?.adopt(open.tracker)
 
         let deadline = ContinuousClock.now + Self.evidenceDeadline
         while true {
             let seen = open.tracker.changes
             await lab.drainPacketLogs()
+            let unattributed = lab.untold?.attribute(open.tracker) ?? []
             let record = FlowRecord(
                 scheme: open.flow.scheme, enforcement: enforcement, attempts: open.tracker.attempts(),
                 client: saw(open.result), lostMessages: lab.recorder.lostMessages - open.lostBefore,
-                way: way(open.result, open.client))
+                unattributed: unattributed, way: way(open.result, open.client))
             let isSettled =
                 record.attempts.allSatisfy { $0.hop.isSettled(depth: 0) }
                 && Judge().judge(record).outcome != .inconclusive
             if isSettled || ContinuousClock.now >= deadline { return conclude(open.flow, record) }
             await open.tracker.change(after: seen, until: deadline, on: open.loop)
         }
+    }
+
+    /// Waits until all that the flow has caused so far is recorded; what is seen afterwards is another's.
+    private func endTime(of tracker: FlowTracker, from pod: RunningPod?) async {
+        await settle(tracker, from: pod)
+        await lab.drainPacketLogs()
+        lab.untold?.attribute(tracker)
+        lab.untold?.end(tracker)
+    }
+
+    /// Has the proxies on the flow's way tell all they know, one after the other: each may show the way to the next.
+    private func settle(_ tracker: FlowTracker, from pod: RunningPod?) async {
+        var settled: Set<ObjectIdentifier> = []
+        var next = pod.map { [$0] } ?? []
+        repeat {
+            await withTaskGroup(of: Void.self) { group in
+                // One that can't settle has ended, and the lab with it.
+                for pod in next { group.addTask { try? await pod.proxy?.settle() } }
+            }
+            settled.formUnion(next.map(ObjectIdentifier.init))
+            var reached: [RunningPod] = []
+            for attempt in tracker.attempts() {
+                for hop in attempt.hop.all { reached += await lab.pods(at: hop.tuple.destination) }
+            }
+            next = reached.filter { !settled.contains(ObjectIdentifier($0)) }
+        } while !next.isEmpty
     }
 
     private func conclude(_ flow: Flow, _ record: FlowRecord) -> FlowResult {
@@ -292,6 +325,9 @@ extension ClientRequest.Kind {
 }
 
 extension Hop {
+    /// This hop and all that follow from it.
+    fileprivate var all: [Hop] { [self] + proxied.flatMap { $0.upstream.flatMap(\.all) } }
+
     /// True when all that will ever be recorded of this chain is there: every proxy on the way has closed its part. A
     /// proxy behind another may keep its connection in a pool; there the request's own record is the end.
     func isSettled(depth: Int) -> Bool {

@@ -20,17 +20,21 @@ final class FlowTracker: Sendable {
         /// True once the exchange is over: what is dropped later ends nothing any more.
         var isOver = false
         var changes = 0
+        /// First packets of proxies' connections in this flow's time.
+        var untold: [UntoldPacket] = []
         var waiters: [CheckedContinuation<Void, Never>] = []
     }
 
     private let recorder: EvidenceRecorder
     /// False: the client is to see for itself what becomes of a connection that is dropped behind its proxy.
     private let endsEarly: Bool
+    private let kernel: UntoldConnections?
     private let state = NIOLockedValueBox(State())
 
-    init(recorder: EvidenceRecorder, endsEarly: Bool = true) {
+    init(recorder: EvidenceRecorder, endsEarly: Bool = true, kernel: UntoldConnections? = nil) {
         self.recorder = recorder
         self.endsEarly = endsEarly
+        self.kernel = kernel
     }
 
     func attach(_ exchange: ClientExchange) {
@@ -44,13 +48,26 @@ final class FlowTracker: Sendable {
 
     /// Called by the client, before the first packet of each socket.
     func handle(_ event: ClientEvent) {
+        if case .connected(let tuple) = event { kernel?.connected(tuple) }
         guard case .attempting(let tuple, let purpose) = event else { return }
+        kernel?.clientBegins(tuple)
         let since = recorder.nowMs
         let watch = recorder.watch(tuple) { [weak self] in self?.observed($0, root: tuple) }
         state.withLockedValue {
             $0.entries.append(
                 Entry(tuple: tuple, purpose: purpose == .resolve ? .resolve : .exchange, sinceMs: since, watch: watch))
         }
+    }
+
+    /// A proxy sent the first packet of a connection.
+    func note(_ packet: UntoldPacket) { state.withLockedValue { $0.untold.append(packet) } }
+
+    var untold: [UntoldPacket] { state.withLockedValue { $0.untold } }
+
+    /// A proxy's packet was dropped that no connection of this flow can be found for: no answer will come.
+    func proxyDropped() {
+        let exchange = state.withLockedValue { $0.isOver ? nil : $0.exchange }
+        if endsEarly { exchange?.cancel() }
     }
 
     private func observed(_ observation: Observation, root: FiveTuple) {
@@ -116,6 +133,9 @@ final class FlowTracker: Sendable {
     }
 
     func finish() {
-        for entry in state.withLockedValue({ $0.entries }) { recorder.unwatch(entry.watch) }
+        for entry in state.withLockedValue({ $0.entries }) {
+            recorder.unwatch(entry.watch)
+            kernel?.clientEnded(entry.tuple)
+        }
     }
 }

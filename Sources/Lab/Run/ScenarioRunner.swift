@@ -1,3 +1,4 @@
+import Envoy
 import Evidence
 import Foundation
 import Manifests
@@ -21,66 +22,95 @@ struct ScenarioRunner: Sendable {
 
     func run() async -> WorkerOutcome {
         let started = ContinuousClock.now
-        var result = ScenarioResult(
-            name: scenario.name, title: scenario.title, path: scenario.file, dataPlane: scenario.dataPlane.rawValue,
-            result: .passed)
-        var artifacts = ScenarioArtifacts(scenario: scenario.name)
+        let progress = ScenarioProgress(
+            ScenarioResult(
+                name: scenario.name, title: scenario.title, path: scenario.file,
+                dataPlane: scenario.dataPlane.rawValue, result: .passed))
         let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
-        do {
-            try await run(into: &result, &artifacts, on: group)
-        } catch {
-            result.error = "\(error)"
+        // Whichever comes first: the scenario's end, or that of something that it needs. What is under way then may wait
+        // for what will never come; it ends with this process.
+        let (ends, end) = AsyncStream.makeStream(of: (any Error)?.self)
+        let work = Task {
+            do {
+                try await run(progress, on: group) { lab in
+                    Task { end.yield(await lab.failures.first()) }
+                }
+                end.yield(nil)
+            } catch {
+                end.yield(error)
+            }
         }
-        result.durationMs = (ContinuousClock.now - started) / .milliseconds(1)
-        result.conclude()
-        return WorkerOutcome(result: result, artifacts: artifacts)
+        var iterator = ends.makeAsyncIterator()
+        let failure = await iterator.next() ?? nil
+        if let failure {
+            work.cancel()
+            progress.update { $0.error = "\(failure)" }
+        }
+        if let lab = progress.lab { progress.set(files: await artifacts(of: lab)) }
+        if failure == nil { await tearDown(progress) }
+        return progress.outcome(after: ContinuousClock.now - started)
+    }
+
+    private func tearDown(_ progress: ScenarioProgress) async {
+        let start = ContinuousClock.now
+        await progress.lab?.stop()
+        progress.update { $0.timings.tearDownMs = (ContinuousClock.now - start) / .milliseconds(1) }
     }
 
     private func run(
-        into result: inout ScenarioResult, _ artifacts: inout ScenarioArtifacts, on group: any EventLoopGroup
+        _ progress: ScenarioProgress, on group: any EventLoopGroup, onLab: (RunningLab) -> Void
     ) async throws {
         var planner = LabPlanner(scenario: scenario)
-        var lab: RunningLab?
         var held: [(step: Int, position: Int, flow: HeldFlow)] = []
-        for moment in ScenarioTimeline(scenario) {
+        for (number, moment) in ScenarioTimeline(scenario).enumerated() {
             if let step = moment.step { onStep(step.name) }
             let renewed = moment.step.map { initContainerReferences($0, moment.resources) } ?? []
             let planStart = ContinuousClock.now
             let (plan, diagnostics) = planner.plan(
                 resources: moment.resources, mesh: moment.mesh, restarted: moment.restarted.map(\.value) + renewed)
-            result.timings.planMs += (ContinuousClock.now - planStart) / .milliseconds(1)
+            progress.update { $0.timings.planMs += (ContinuousClock.now - planStart) / .milliseconds(1) }
             if let problem = diagnostics.first(where: { $0.severity >= .unsupported }) {
                 throw LabError(problem.description)
             }
-            for assumption in plan.assumptions where !result.assumptions.contains(assumption) {
-                result.assumptions.append(assumption)
+            progress.update { result in
+                for assumption in plan.assumptions where !result.assumptions.contains(assumption) {
+                    result.assumptions.append(assumption)
+                }
             }
 
             let setUpStart = ContinuousClock.now
-            let running =
-                try lab
-                ?? RunningLab(
-                    clusterRanges: plan.clusterRanges, nodeAddresses: plan.node.addresses, group: group,
-                    dataPlanes: try dataPlanes())
-            lab = running
-            try await running.update(to: plan, holdingBack: heldBack(renewed, in: plan))
-            result.timings.setUpMs += (ContinuousClock.now - setUpStart) / .milliseconds(1)
+            let lab = try progress.lab ?? makeLab(plan, on: group, onLab)
+            progress.set(lab: lab)
+            try await lab.update(to: plan, holdingBack: heldBack(renewed, in: plan))
+            progress.update { $0.timings.setUpMs += (ContinuousClock.now - setUpStart) / .milliseconds(1) }
 
             if let step = moment.step {
                 let trafficStart = ContinuousClock.now
-                let (stepResult, open) = try await carryOut(step, plan, running)
-                held += open.map { (result.steps.count, $0.position, $0.flow) }
-                result.steps.append(stepResult)
-                result.timings.trafficMs += (ContinuousClock.now - trafficStart) / .milliseconds(1)
+                let (stepResult, open) = try await carryOut(step, plan, lab)
+                // The first moment is that before the first step.
+                held += open.map { (number - 1, $0.position, $0.flow) }
+                progress.update { result in
+                    result.steps.append(stepResult)
+                    result.timings.trafficMs += (ContinuousClock.now - trafficStart) / .milliseconds(1)
+                }
             }
         }
         // Connections that were held up to now are reported where they began.
-        for (step, position, flow) in held { result.steps[step].flows[position] = await flow.end() }
-        guard let lab else { return }
-        artifacts.files = await self.artifacts(of: lab)
-        let tearDownStart = ContinuousClock.now
-        await lab.stop()
-        result.timings.tearDownMs = (ContinuousClock.now - tearDownStart) / .milliseconds(1)
+        for (step, position, flow) in held {
+            let verdict = await flow.end()
+            progress.update { $0.steps[step].flows[position] = verdict }
+        }
+        try await progress.lab?.settle()
+    }
+
+    private func makeLab(
+        _ plan: LabPlan, on group: any EventLoopGroup, _ onLab: (RunningLab) -> Void
+    ) throws -> RunningLab {
+        let lab = try RunningLab(
+            clusterRanges: plan.clusterRanges, nodeAddresses: plan.node.addresses, group: group,
+            dataPlanes: dataPlanes())
+        onLab(lab)
+        return lab
     }
 
     private func dataPlanes() throws -> DataPlanes {
@@ -113,7 +143,8 @@ struct ScenarioRunner: Sendable {
         var held: [String: HeldFlow] = [:]
         await withTaskGroup(of: HeldFlow.self) { group in
             var waiting = rest.makeIterator()
-            for _ in 0..<Self.flowsAtOnce {
+            // What proxies don't tell has one possible cause as long as one flow is under way.
+            for _ in 0..<(lab.untold == nil ? Self.flowsAtOnce : 1) {
                 if let flow = waiting.next() { group.addTask { await runner.begin(flow) } }
             }
             for await begun in group {
@@ -133,6 +164,7 @@ struct ScenarioRunner: Sendable {
         let commands = CommandRunner(lab: lab, dns: plan.dns, directory: directory)
         let openBefore = lab.recorder.openConnections
         for command in step.commands { result.commands.append(await commands.run(command)) }
+        try await lab.settle()
         if !step.commands.isEmpty {
             // A program ends before its sidecar has written what it knows of it.
             await lab.recorder.settle(except: openBefore, within: .seconds(2), on: lab.group.next())
@@ -205,6 +237,9 @@ struct ScenarioRunner: Sendable {
             guard let configuration = pod.plan.proxy, let proxy = pod.proxy else { continue }
             if let data = try? encoder.encode(configuration) {
                 files["\(pod.id)/proxy.json"] = String(decoding: data, as: UTF8.self) + "\n"
+            }
+            if scenario.dataPlane == .envoy {
+                files["\(pod.id)/envoy.json"] = try? EnvoyBootstrap(configuration).json
             }
             files["\(pod.id)/access.log"] = proxy.accessLogLines().map { $0.hasSuffix("\n") ? $0 : $0 + "\n" }.joined()
         }

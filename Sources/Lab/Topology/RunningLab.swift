@@ -26,9 +26,13 @@ package actor RunningLab {
     private var internetServer: InternetServer?
     private var packetLogs: [PacketLogReader] = []
     private var pods: [PodID: RunningPod] = [:]
+    private var podsByAddress: [IPAddress: RunningPod] = [:]
     private var rulesets = RulesetInstaller()
     private var plan: LabPlan?
     private nonisolated let dropReasons: DropReasons
+    /// With proxies that tell late: what the kernel knows of them.
+    nonisolated let untold: UntoldConnections?
+    nonisolated let failures = LabFailures()
 
     /// Makes the node, the internet and the link between them, and starts the observers.
     package init(
@@ -46,12 +50,15 @@ package actor RunningLab {
             node: node, internet: internet, nodeAddresses: nodeAddresses, clusterRanges: clusterRanges)
         zone = ZoneResponder(records: [:])
         dropReasons = DropReasons()
-        packetLogs = try Self.observers(node: node, internet: internet, recorder: recorder, reasons: dropReasons)
+        untold = dataPlanes.tellsAttempts ? nil : UntoldConnections(recorder: recorder)
+        packetLogs = try Self.observers(
+            node: node, internet: internet, recorder: recorder, reasons: dropReasons, untold: untold)
         packetLogs.forEach { $0.start() }
     }
 
     private static func observers(
-        node: NetworkNamespace, internet: NetworkNamespace, recorder: EvidenceRecorder, reasons: DropReasons
+        node: NetworkNamespace, internet: NetworkNamespace, recorder: EvidenceRecorder, reasons: DropReasons,
+        untold: UntoldConnections?
     ) throws -> [PacketLogReader] {
         let onLoss: @Sendable (Int) -> Void = { recorder.recordLoss($0) }
         let onNode = try node.enter {
@@ -63,6 +70,7 @@ package actor RunningLab {
                 onNode,
                 deliver: { packet in
                     guard let tuple = packet.tuple else { return }
+                    untold?.notice(packet, wasDropped: packet.group == LabConstants.dropLogGroup)
                     if packet.group == LabConstants.boundaryLogGroup {
                         recorder.record(.packet(PacketSeen(place: .boundary, tuple: tuple, timeMs: recorder.nowMs)))
                     } else {
@@ -92,6 +100,27 @@ package actor RunningLab {
             .min { $0.index < $1.index }
     }
 
+    /// The pods that packets for `destination` may reach.
+    func pods(at destination: IPEndpoint) -> [RunningPod] {
+        recorder.targets(of: destination).compactMap { podsByAddress[$0.address] }
+    }
+
+    /// Returns when everything that has reached a proxy up to now is recorded; throws if one has ended.
+    func settle() async throws {
+        // Those that tell of everything at once have nothing to tell later.
+        if dataPlanes.tellsAttempts { return }
+        try await onAllPods { try await $0.proxy?.settle() }
+        drainPacketLogs()
+    }
+
+    /// Does something with all pods side by side.
+    private func onAllPods(_ body: @escaping @Sendable (RunningPod) async throws -> Void) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for pod in allPods { group.addTask { try await body(pod) } }
+            try await group.waitForAll()
+        }
+    }
+
     /// Puts `plan` in force: when it returns, every proxy and the node follow it.
     ///
     /// New pods get their link first, then the node's rules change, then they get their own rules and proxies: a policy
@@ -106,6 +135,8 @@ package actor RunningLab {
         }
         let fresh = plan.pods.filter { pods[$0.pod.id] == nil }
         for created in try wiring.connect(fresh) { pods[created.id] = created }
+        podsByAddress = Dictionary(pods.values.flatMap { pod in pod.plan.pod.addresses.map { ($0, pod) } }) { $1 }
+        untold?.watch(allPods)
 
         dropReasons.add(plan.node.dropReasons)
         let hasNewPolicies = self.plan.map { $0.node.policyTable != plan.node.policyTable } ?? false
@@ -118,20 +149,27 @@ package actor RunningLab {
         self.plan = plan
 
         var starting: [RunningPod] = []
+        var changing: [(pod: RunningPod, configuration: ProxyConfiguration)] = []
         for podPlan in plan.pods {
             guard let pod = pods[podPlan.pod.id] else { continue }
             if pod.hasStarted {
                 let changed = pod.plan.proxy != podPlan.proxy
                 pod.plan = podPlan
-                if changed, let configuration = podPlan.proxy { try await pod.proxy?.update(configuration) }
+                if changed, let configuration = podPlan.proxy { changing.append((pod, configuration)) }
                 try serve(pod, dnsPod: plan.dns.pod)
             } else if !holdingBack.contains(pod.id) {
                 starting.append(pod)
             }
         }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for (pod, configuration) in changing {
+                group.addTask { try await pod.proxy?.update(configuration) }
+            }
+            try await group.waitForAll()
+        }
         try await start(starting)
         // A change is in force at once: no request goes by a connection that was made under other policies.
-        if hasNewPolicies { for pod in allPods { try await pod.proxy?.meetNewPolicies() } }
+        if hasNewPolicies { try await onAllPods { try await $0.proxy?.meetNewPolicies() } }
     }
 
     /// Ends the time of a held-back pod's init containers: its rules come into force, its proxy and containers start.
@@ -155,7 +193,8 @@ package actor RunningLab {
         let plan = pod.plan
         if let configuration = plan.proxy {
             let proxy = try dataPlanes.proxy(
-                at: ProxySite(pod: pod, configuration: configuration, group: group, recorder: recorder))
+                at: ProxySite(
+                    pod: pod, configuration: configuration, group: group, recorder: recorder, failed: failures.report))
             try await proxy.start()
             pod.set(proxy: proxy)
         }
@@ -170,7 +209,10 @@ package actor RunningLab {
             let site = "pod \(pod.id)"
             let server = try DNSServer(
                 addresses: plan.pod.addresses, in: pod.context(uid: 0, gid: 0), on: group.next(), responder: zone
-            ) { [recorder] in recorder.recordQuery($0, at: site) }
+            ) { [recorder, untold] query in
+                if let question = query.question { untold?.notice(question: question.name, query.tuple) }
+                recorder.recordQuery(query, at: site)
+            }
             pod.set(dnsServer: server)
         }
         guard !plan.tcpPorts.isEmpty || !plan.udpPorts.isEmpty else { return }
@@ -210,7 +252,7 @@ package actor RunningLab {
     }
 
     package func stop() async {
-        for pod in allPods { await pod.stop() }
+        try? await onAllPods { await $0.stop() }
         internetServer?.close()
         packetLogs.forEach { $0.stop() }
     }

@@ -56,6 +56,12 @@ package final class RunningPod: Sendable {
         return (uid, chosen?.runAsGroup ?? spec.runAsGroup ?? (uid == 0 ? 0 : 1000))
     }
 
+    /// The user and group that the pod's capture rules take for the proxy's own.
+    var proxyOwner: (uid: UInt32, gid: UInt32) {
+        let capture = plan.pod.capture
+        return (capture?.proxyUIDs.first ?? 1337, capture?.proxyGIDs.first ?? 1337)
+    }
+
     func context(uid: UInt32, gid: UInt32) -> NamespaceContext { NamespaceContext(namespace, uid: uid, gid: gid) }
 
     func stop() async {
