@@ -1,4 +1,5 @@
 import DNS
+import Envoy
 package import Manifests
 import Proxy
 import ProxyModel
@@ -27,6 +28,19 @@ package struct DataPlanes: Sendable {
                 in: site.context, nameservers: site.configuration.nameservers,
                 observer: site.recorder.lookupObserver(of: site.pod.id)),
             group: site.group, sink: site.events.record)
+    }
+
+    /// A process of the program `executable` for each proxy, with its files in `directories`.
+    package static func envoy(_ executable: String, in directories: ProxyDirectories) -> DataPlanes {
+        DataPlanes(.envoy, tellsAttempts: false) { site in
+            let (pod, events) = (site.pod, site.events)
+            let envoy = EnvoyDataPlane(
+                configuration: site.configuration, executable: executable, directory: directories.path(for: pod),
+                namespace: pod.namespace, uid: pod.proxyOwner.uid, gid: pod.proxyOwner.gid, group: site.group,
+                sink: events.record)
+            Task { if let failure = await envoy.waitForFailure() { site.failed(failure) } }
+            return envoy
+        }
     }
 
     /// A proxy that has not started yet.

@@ -118,7 +118,7 @@ struct ScenarioRunner: Sendable {
         case .bundled: return .bundled
         case .envoy:
             guard let envoy else { throw LabError("no program was named for data plane envoy") }
-            throw LabError("data plane envoy can't run \(envoy) yet")
+            return .envoy(envoy, in: try .inMemory())
         }
     }
 
