@@ -2,8 +2,8 @@ import ProxyModel
 
 /// Renders access logs: one JSON object a line, on Envoy's standard output.
 ///
-/// A line has the fields of `AccessLogRecord` and `line`, the user's own format rendered by Envoy itself. Where a record
-/// comes from in the manifests is `route_origin`; without one, the reader finds the chain by `listener` and `chain`, or
+/// A line has the fields of `AccessLogRecord` and `line`, the user's own format rendered by Envoy itself. Where a
+/// record comes from in the manifests is `route_origin`; without one, the reader finds the chain by `listener` and `chain`, or
 /// the cluster by `upstream_cluster`, in the configuration that it gave. Origins are not written into chains and
 /// clusters themselves: a line that moved in a manifest would make Envoy close their connections.
 struct AccessLogRendering {

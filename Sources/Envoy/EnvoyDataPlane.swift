@@ -254,7 +254,7 @@ package final class EnvoyDataPlane: DataPlane {
         } catch {
             throw await explain(error, process, during: .timedOut)
         }
-        let fence = "listener.\(EnvoyStatisticsPage.sanitized(directory.fenceSocket))."
+        let fence = "listener.\(ListenerRendering.fenceName)."
         return page.numbers.filter { !$0.key.hasPrefix(fence) }
     }
 

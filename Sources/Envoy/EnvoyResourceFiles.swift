@@ -2,8 +2,8 @@ package import ProxyModel
 
 /// The files of dynamic configuration, version-numbered, for `EnvoyBootstrap.Resources.files`.
 ///
-/// Each is put in force by renaming a finished file to its name. Write secrets, clusters, routes and then listeners; take
-/// secrets and routes away after the listeners and clusters that no longer name them.
+/// Each is put in force by renaming a finished file to its name. Write secrets, clusters, routes and then listeners;
+/// take secrets and routes away after the listeners and clusters that no longer name them.
 package struct EnvoyResourceFiles: Sendable {
     static let listenerFile = "lds.json"
     static let clusterFile = "cds.json"

@@ -34,12 +34,15 @@ struct ListenerRendering {
         ]
     }
 
+    /// What the fence is called, also in statistics.
+    static let fenceName = "fence"
+
     /// A listener that answers each connection at once and logs it: what is in the log before that line was done
     /// before the connection came.
     static func fence(socket: String) -> JSON {
         [
-            "name": "fence",
-            "stat_prefix": "fence",
+            "name": .string(fenceName),
+            "stat_prefix": .string(fenceName),
             "address": .pipe(socket),
             "filter_chains": [
                 [

@@ -125,7 +125,8 @@ enum EnvoyFixture {
                         action: .directResponse(status: 404, body: "no pictures")),
                     Route(
                         name: "default",
-                        action: .forward(ForwardAction(clusters: [WeightedCluster(name: "outbound|80||shop.example")]))),
+                        action: .forward(
+                            ForwardAction(clusters: [WeightedCluster(name: "outbound|80||shop.example")]))),
                 ],
                 origin: "ServiceEntry default/shop, shop.yaml:1"),
             VirtualHost(
