@@ -18,6 +18,17 @@ struct ScenarioReaderTests {
         Fixtures.expect(Outline.of(scenario), equals: "scenarios/whole/scenario.outline")
     }
 
+    @Test(
+        "Programs, nodes, the boundary and what servers speak have their places, and are refused for a run until then")
+    func machines() throws {
+        let result = read("machines")
+        let scenario = try #require(result.value)
+        Fixtures.expect(Outline.of(scenario), equals: "scenarios/machines/scenario.outline")
+        Fixtures.expect(
+            result.diagnostics.map { "\($0)\n" }.joined(), equals: "scenarios/machines/scenario.diagnostics")
+        #expect(result.diagnostics.allSatisfy { $0.severity < .error })
+    }
+
     @Test("Every mistake is told in one run, in the scenario and in the manifests it names")
     func wrong() {
         let result = read("wrong")
@@ -111,7 +122,8 @@ struct ScenarioReaderTests {
         let all = ScenarioLocator.find(paths: [root])
         #expect(all.diagnostics.isEmpty)
         #expect(
-            all.value.map(Fixtures.portable) == ["minimal", "whole", "wrong"].map { "scenarios/\($0)/scenario.yaml" })
+            all.value.map(Fixtures.portable)
+                == ["machines", "minimal", "whole", "wrong"].map { "scenarios/\($0)/scenario.yaml" })
         #expect(ScenarioLocator.find(paths: ["\(root)/whole", "\(root)/whole/scenario.yaml"]).value.count == 1)
         let none = ScenarioLocator.find(paths: ["\(Fixtures.directory)/right", "/nowhere"])
         #expect(none.value.isEmpty)

@@ -1,13 +1,17 @@
-/// `networking.istio.io/DestinationRule`: subsets, and the traffic policy fields that the sidecar honours today.
+/// `networking.istio.io/DestinationRule`.
 package struct DestinationRule: Resource, Equatable {
     package struct Subset: Sendable, Equatable {
         package var name: String
         package var labels: [String: String]
+        package var trafficPolicy: TrafficPolicy?
         package var location: SourceLocation
 
-        package init(name: String, labels: [String: String] = [:], location: SourceLocation) {
+        package init(
+            name: String, labels: [String: String] = [:], trafficPolicy: TrafficPolicy? = nil, location: SourceLocation
+        ) {
             self.name = name
             self.labels = labels
+            self.trafficPolicy = trafficPolicy
             self.location = location
         }
     }
@@ -15,23 +19,22 @@ package struct DestinationRule: Resource, Equatable {
     package static let kind = "DestinationRule"
     package var metadata: ObjectMeta
     package var host: Located<String>
+    package var trafficPolicy: TrafficPolicy?
     package var subsets: [Subset]
-    /// `trafficPolicy.connectionPool.tcp.connectTimeout` in milliseconds.
-    package var connectTimeoutMs: Int?
-    /// `trafficPolicy.tls.mode`; only DISABLE is carried out so far, the reader refuses the rest by name.
-    package var tlsMode: Located<String>?
     package var workloadSelector: [String: String]?
     package var exportTo: [String]
 
+    /// `trafficPolicy.connectionPool.tcp.connectTimeout` in milliseconds.
+    package var connectTimeoutMs: Int? { trafficPolicy?.connectionPool?.connectTimeoutMs }
+
     package init(
-        metadata: ObjectMeta, host: Located<String>, subsets: [Subset] = [], connectTimeoutMs: Int? = nil,
-        tlsMode: Located<String>? = nil, workloadSelector: [String: String]? = nil, exportTo: [String] = ["*"]
+        metadata: ObjectMeta, host: Located<String>, trafficPolicy: TrafficPolicy? = nil, subsets: [Subset] = [],
+        workloadSelector: [String: String]? = nil, exportTo: [String] = ["*"]
     ) {
         self.metadata = metadata
         self.host = host
+        self.trafficPolicy = trafficPolicy
         self.subsets = subsets
-        self.connectTimeoutMs = connectTimeoutMs
-        self.tlsMode = tlsMode
         self.workloadSelector = workloadSelector
         self.exportTo = exportTo
     }

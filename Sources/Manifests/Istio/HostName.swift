@@ -17,6 +17,9 @@ enum HostName {
         }
     }
 
+    /// True for one label of a DNS name: at most 63 letters, digits and `-`.
+    static func isLabel(_ text: String) -> Bool { !text.contains(".") && !text.contains("*") && isValid(text) }
+
     /// True where every name that `inner` stands for is one that `outer` stands for.
     static func isWithin(_ inner: String, _ outer: String) -> Bool {
         let (inner, outer) = (inner.lowercased(), outer.lowercased())

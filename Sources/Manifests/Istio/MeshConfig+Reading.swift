@@ -8,7 +8,7 @@ extension MeshConfig {
         extensionProviders h2UpgradePolicy hboneIdleTimeout inboundClusterStatName inboundTrafficPolicy ingressClass
         ingressControllerMode ingressSelector ingressService localityLbSetting meshMTLS mixerCheckServer
         mixerReportServer mtlsPolicy outboundClusterStatName outboundTrafficPolicy pathNormalization
-        policyCheckFailOpen proxyHttpPort proxyInboundListenPort proxyListenPort rdsRefreshDelay
+        policyCheckFailOpen protocolDetectionTimeout proxyHttpPort proxyInboundListenPort proxyListenPort rdsRefreshDelay
         reportBatchMaxEntries reportBatchMaxTime rootNamespace sdsRefreshDelay sdsUdsPath sdsUseK8sSaJwt
         serviceScopeConfigs serviceSettings sidecarToTelemetrySessionAffinity tcpKeepalive thriftConfig tlsDefaults
         trustDomain trustDomainAliases verifyCertificateAtClient
@@ -24,6 +24,7 @@ extension MeshConfig {
         let field = field.aboutMesh("MeshConfig")
         guard field.check(Self.fields) else { return }
         readKnown(field)
+        UnsupportedFields.tell(of: field, as: "MeshConfig")
     }
 
     /// Reads what a scenario says of the mesh: MeshConfig fields, and chart values under `values` or as dotted keys.
@@ -41,6 +42,7 @@ extension MeshConfig {
         var known = MeshConfig()
         known.readKnown(field)
         self = overlaid(by: known)
+        UnsupportedFields.tell(of: field, as: "MeshConfig")
     }
 
     /// Reads MeshConfig that is text in another object: the key `mesh` of the ConfigMap `istio`.
@@ -91,6 +93,15 @@ extension MeshConfig {
             connectTimeoutMs = timeout.milliseconds
             if connectTimeoutMs == 0 { timeout.error("must be at least 1ms") }
         }
+        enableAutoMtls = field["enableAutoMtls"]?.boolean
+        if let mtls = field["meshMTLS"], mtls.check("minProtocolVersion ecdhCurves cipherSuites") {
+            meshMTLSMinProtocolVersion = mtls["minProtocolVersion"]?.tlsVersion
+        }
+        if let defaults = field["tlsDefaults"], defaults.check("minProtocolVersion ecdhCurves cipherSuites") {
+            defaultTLSMinProtocolVersion = defaults["minProtocolVersion"]?.tlsVersion
+        }
+        protocolDetectionTimeoutMs = field["protocolDetectionTimeout"]?.milliseconds
+        trustDomainAliases = field["trustDomainAliases"]?.strings
         field.refuse(fields: Self.refused)
         for name in ["defaultServiceExportTo", "defaultVirtualServiceExportTo", "defaultDestinationRuleExportTo"] {
             guard let list = field[name], list.strings != ["*"], !list.list.isEmpty else { continue }
@@ -99,9 +110,6 @@ extension MeshConfig {
         if let port = field["proxyHttpPort"], port.integer() != 0 { port.refuse("not supported yet") }
         if let mode = field["inboundTrafficPolicy"]?["mode"], mode.node.text != "PASSTHROUGH" {
             mode.refuse("inbound traffic policy \(mode.node.text ?? "") is not supported yet")
-        }
-        if let policy = field["h2UpgradePolicy"], policy.node.text == "UPGRADE" {
-            policy.refuse("upgrading to HTTP/2 is not supported yet")
         }
     }
 
@@ -124,6 +132,7 @@ extension MeshConfig {
 
     private mutating func readProxyConfig(_ field: FieldReader) {
         guard field.check(Self.proxyConfigFields) else { return }
+        UnsupportedFields.tell(of: field, as: "ProxyConfig")
         if let mode = field["interceptionMode"] {
             CaptureLists.checkInterceptionMode(mode)
             interceptionMode = mode.locatedString
@@ -180,6 +189,7 @@ extension MeshConfig {
             ?? outboundTrafficPolicy
         if let proxy = value("global.proxy") {
             readAccessLog(proxy)
+            protocolDetectionTimeoutMs = proxy["protocolDetectionTimeout"]?.milliseconds ?? protocolDetectionTimeoutMs
             holdApplicationUntilProxyStarts =
                 proxy["holdApplicationUntilProxyStarts"]?.laxBoolean ?? holdApplicationUntilProxyStarts
         }

@@ -38,6 +38,15 @@ package struct MeshConfig: Sendable, Equatable {
     package var proxyHeaders = ProxyHeaders()
     /// `connectTimeout` in milliseconds.
     package var connectTimeoutMs: Int?
+    /// nil: on, as Istio's default is.
+    package var enableAutoMtls: Bool?
+    /// `meshMTLS.minProtocolVersion`: of TLS between workloads.
+    package var meshMTLSMinProtocolVersion: TLSVersion?
+    /// `tlsDefaults.minProtocolVersion`: of TLS that proxies originate to other destinations.
+    package var defaultTLSMinProtocolVersion: TLSVersion?
+    /// `protocolDetectionTimeout` of the mesh or of `values.global.proxy`, in milliseconds; 0: without end.
+    package var protocolDetectionTimeoutMs: Int?
+    package var trustDomainAliases: [String]?
 
     // `values.global.proxy.*` of the charts; capture settings that annotations replace.
     package var includeIPRanges: Located<String>?
@@ -52,6 +61,12 @@ package struct MeshConfig: Sendable, Equatable {
     package var enableNamespacesByDefault: Bool?
 
     package init() {}
+
+    /// What `proxyMetadata` asks of DNS capture: nil where it says nothing.
+    package var capturesDNS: Located<Bool>? {
+        let given = proxyMetadata["ISTIO_META_DNS_CAPTURE"] ?? proxyMetadata["CAPTURE_ALL_DNS"]
+        return given.map { Located(GoBoolean.isTrue($0.value), at: $0.location) }
+    }
 
     /// `over` wins field by field; maps are merged.
     package func overlaid(by over: MeshConfig) -> MeshConfig {
@@ -74,6 +89,11 @@ package struct MeshConfig: Sendable, Equatable {
         lay(\.proxyHeaders.serverDisabled)
         lay(\.proxyHeaders.metadataExchangeInMeshOnly)
         lay(\.connectTimeoutMs)
+        lay(\.enableAutoMtls)
+        lay(\.meshMTLSMinProtocolVersion)
+        lay(\.defaultTLSMinProtocolVersion)
+        lay(\.protocolDetectionTimeoutMs)
+        lay(\.trustDomainAliases)
         lay(\.includeIPRanges)
         lay(\.excludeIPRanges)
         lay(\.includeOutboundPorts)
@@ -87,14 +107,7 @@ package struct MeshConfig: Sendable, Equatable {
     }
 }
 
-/// `install.istio.io/v1alpha1/IstioOperator`: its `meshConfig` and `values`.
-package struct IstioOperator: Resource, Equatable {
-    package static let kind = "IstioOperator"
-    package var metadata: ObjectMeta
-    package var meshConfig: MeshConfig
-
-    package init(metadata: ObjectMeta, meshConfig: MeshConfig) {
-        self.metadata = metadata
-        self.meshConfig = meshConfig
-    }
+/// Booleans of environment variables as Go's `strconv.ParseBool` takes them.
+enum GoBoolean {
+    static func isTrue(_ text: String) -> Bool { ["true", "1", "t"].contains(text.lowercased()) }
 }

@@ -20,16 +20,15 @@ extension ServiceEntry {
             let value = field.choice(of: all.map(\.rawValue)).flatMap(Resolution.init)
             resolution = value ?? .none
             isResolutionKnown = value != nil
-            if value == .dynamicDNS { field.refuse("resolution DYNAMIC_DNS is not supported yet") }
         }
         var location = Location.meshExternal
         if let field = spec["location"] {
             let all: [Location] = [.meshExternal, .meshInternal]
             location = field.choice(of: all.map(\.rawValue)).flatMap(Location.init) ?? .meshExternal
         }
-        if let selector = spec["workloadSelector"] {
+        if let selector = spec["workloadSelector"], selector.check("labels") {
             if spec["endpoints"] != nil { selector.error("workloadSelector can't be combined with endpoints") }
-            selector.refuse("workloadSelector of a ServiceEntry is not supported yet")
+            if selector["labels"]?.node.keys.isEmpty ?? true { selector.error("workloadSelector needs labels") }
         }
         let ports = Self.ports(spec)
         let endpoints = (spec["endpoints"]?.list ?? []).compactMap { Self.endpoint($0, resolution, ports) }
@@ -90,8 +89,11 @@ extension ServiceEntry {
         }
     }
 
-    private static func endpoint(_ field: FieldReader, _ resolution: Resolution, _ ports: [Port]) -> Endpoint? {
-        guard field.check("address ports labels network locality weight serviceAccount") else { return nil }
+    static let endpointFields: FieldNames = "address ports labels network locality weight serviceAccount"
+
+    /// Reads an endpoint; `ports` and `resolution` are those of the ServiceEntry that it stands in, if it does.
+    static func endpoint(_ field: FieldReader, _ resolution: Resolution?, _ ports: [Port]?) -> Endpoint? {
+        guard field.check(endpointFields) else { return nil }
         guard let address = field.required("address"), let text = address.string else { return nil }
         if text.hasPrefix("unix:") {
             address.refuse("Unix domain sockets are not supported yet")
@@ -105,17 +107,17 @@ extension ServiceEntry {
         }
         var numbers: [String: UInt16] = [:]
         for entry in field["ports"]?.entries ?? [] {
-            if !ports.contains(where: { $0.name == entry.key }) {
+            if let ports, !ports.contains(where: { $0.name == entry.key }) {
                 entry.field.say(
                     .error, "the ServiceEntry has no port named \(entry.key)",
                     remedy: NearestName.remedy(for: entry.key, among: ports.map(\.name)), at: entry.location)
             }
             numbers[entry.key] = entry.field.port
         }
-        field.refuse(fields: "network")
         return Endpoint(
             address: text, ports: numbers, labels: field["labels"]?.stringMap ?? [:],
-            weight: field["weight"]?.integer() ?? 1, location: field.location)
+            weight: field["weight"]?.integer() ?? 1, serviceAccount: field["serviceAccount"]?.string,
+            locality: field["locality"]?.string, network: field["network"]?.string, location: field.location)
     }
 
     private func validate(_ spec: FieldReader) {

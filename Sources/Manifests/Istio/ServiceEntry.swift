@@ -61,16 +61,24 @@ package struct ServiceEntry: Resource, Equatable {
         package var ports: [String: UInt16]
         package var labels: [String: String]
         package var weight: Int
+        /// Makes the endpoint a member of the mesh with this identity.
+        package var serviceAccount: String?
+        /// `region/zone/subzone`.
+        package var locality: String?
+        package var network: String?
         package var location: SourceLocation
 
         package init(
             address: String, ports: [String: UInt16] = [:], labels: [String: String] = [:], weight: Int = 1,
-            location: SourceLocation
+            serviceAccount: String? = nil, locality: String? = nil, network: String? = nil, location: SourceLocation
         ) {
             self.address = address
             self.ports = ports
             self.labels = labels
             self.weight = weight
+            self.serviceAccount = serviceAccount
+            self.locality = locality
+            self.network = network
             self.location = location
         }
     }

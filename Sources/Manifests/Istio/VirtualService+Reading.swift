@@ -1,182 +1,78 @@
 import NetworkAddresses
-import RegularExpressions
 
 extension VirtualService {
     private static let fields: FieldNames = "hosts gateways http tls tcp exportTo"
 
     /// Reads `networking.istio.io/VirtualService` with Istio's validation (ValidateVirtualService).
     init?(reading object: ObjectReader) {
+        // Only what a gateway delegates to may be without hosts, and delegation is refused.
         guard let spec = object.spec(Self.fields), let hostsField = spec.required("hosts") else { return nil }
         if hostsField.isList, hostsField.list.isEmpty { hostsField.error("a VirtualService needs at least one host") }
+        var names: Set<String> = []
         let hosts = hostsField.list.compactMap { field -> Located<String>? in
             guard let host = field.locatedString else { return nil }
-            if !HostName.isValid(host.value) {
+            if !HostName.isValid(host.value), IPAddress(host.value) == nil {
                 field.error("\"\(host.value)\" is not a host name")
                 return nil
             }
+            if !names.insert(host.value.lowercased()).inserted { field.error("the host \(host.value) is given twice") }
             return host
         }
-        var gateways = ["mesh"]
-        if let field = spec["gateways"] {
-            let list = field.list
-            let names = list.compactMap(\.string)
-            if !names.isEmpty { gateways = names }
-            for element in list where element.node.text != "mesh" && element.node.scalarType == .string {
-                element.refuse("gateways come with a later version; only mesh is carried out")
-            }
+        let gateways = spec["gateways"]?.gatewayNames ?? []
+        let isInMesh = gateways.isEmpty || gateways.contains { $0.value == "mesh" }
+        if isInMesh, let field = hostsField.list.first(where: { $0.node.text == "*" }) {
+            field.error("host * is not allowed in the mesh", remedy: "name hosts, or only gateways in gateways")
         }
-        if let tcp = spec["tcp"], !tcp.list.isEmpty { tcp.refuse("tcp routes are not supported yet") }
         let http = (spec["http"]?.list ?? []).compactMap { HTTPRoute(reading: $0) }
         let tls = (spec["tls"]?.list ?? []).compactMap { TLSRoute(reading: $0, hosts: hosts) }
+        let tcp = (spec["tcp"]?.list ?? []).compactMap { TCPRoute(reading: $0) }
         if spec["http"] == nil, spec["tls"] == nil, spec["tcp"] == nil {
             spec.error("a VirtualService needs http, tls or tcp routes")
         }
         self.init(
-            metadata: object.metadata, hosts: hosts, gateways: gateways, http: http, tls: tls,
-            exportTo: spec["exportTo"].map(\.exportTo) ?? ["*"])
-    }
-}
-
-extension VirtualService.HTTPRoute {
-    private static let fields: FieldNames = """
-        name match route redirect directResponse delegate rewrite timeout retries fault mirror mirrors mirrorPercent
-        mirrorPercentage corsPolicy headers
-        """
-    private static let refused: FieldNames = """
-        redirect directResponse delegate rewrite fault mirror mirrors mirrorPercent mirrorPercentage corsPolicy headers
-        """
-
-    init?(reading field: FieldReader) {
-        guard field.check(Self.fields) else { return nil }
-        field.refuse(fields: Self.refused)
-        let match = (field["match"]?.list ?? []).compactMap { VirtualService.HTTPMatch(reading: $0) }
-        let routes = field["route"].map { VirtualService.Destination.list(reading: $0) } ?? []
-        let replaced = ["redirect", "directResponse", "delegate"].contains { field[$0] != nil }
-        if field["route"] == nil, !replaced { field.error("an HTTP route needs route") }
-        var retries: VirtualService.Retries?
-        if let policy = field["retries"] { retries = VirtualService.Retries(reading: policy) }
-        self.init(
-            name: field["name"]?.string, match: match, route: routes, timeoutMs: field["timeout"]?.milliseconds,
-            retries: retries, location: field.location)
-    }
-}
-
-extension VirtualService.Retries {
-    init?(reading field: FieldReader) {
-        guard
-            field.check(
-                """
-                attempts perTryTimeout retryOn retryRemoteLocalities retryIgnorePreviousHosts backoff
-                """)
-        else { return nil }
-        field["backoff"]?.warn("the back-off between retries is not carried out")
-        let on = field["retryOn"]?.string.map { CaptureLists.elements($0) }
-        let attempts = field["attempts"]?.integer()
-        if attempts == 0, field["perTryTimeout"] != nil || field["retryOn"] != nil {
-            field.error("attempts 0 turns retries off and can't be combined with perTryTimeout or retryOn")
-        }
-        self.init(attempts: attempts ?? 0, perTryTimeoutMs: field["perTryTimeout"]?.milliseconds, retryOn: on)
+            metadata: object.metadata, hosts: hosts, gateways: gateways.isEmpty ? nil : gateways, http: http,
+            tls: tls, tcp: tcp, exportTo: spec["exportTo"].map(\.exportTo) ?? ["*"])
     }
 }
 
 extension VirtualService.Destination {
-    static func list(reading field: FieldReader) -> [Self] {
+    static func list(reading field: FieldReader, isHTTP: Bool = true) -> [Self] {
         let list = field.list
         if field.isList, list.isEmpty { field.error("at least one destination is needed") }
-        let routes = list.compactMap { Self(reading: $0) }
+        let routes = list.compactMap { Self(reading: $0, isHTTP: isHTTP) }
         if routes.count > 1, routes.allSatisfy({ ($0.weight ?? 0) == 0 }) {
             field.error("the weights of several destinations add up to 0", remedy: "give each a weight")
         }
         return routes
     }
 
-    init?(reading field: FieldReader) {
-        guard field.check("destination weight headers") else { return nil }
-        field.refuse(fields: "headers")
-        guard let destination = field.required("destination"), destination.check("host subset port"),
-            let hostField = destination.required("host"), let host = hostField.string
+    init?(reading field: FieldReader, isHTTP: Bool = true) {
+        guard field.check(isHTTP ? "destination weight headers" : "destination weight"),
+            let destination = field.required("destination"), var value = Self(readingDestination: destination)
+        else { return nil }
+        value.weight = field["weight"]?.integer()
+        value.headers = isHTTP ? field["headers"].flatMap { VirtualService.HeaderOperations(reading: $0) } : nil
+        value.location = field.location
+        self = value
+    }
+
+    /// Reads `destination` itself: what a mirror names, too.
+    init?(readingDestination field: FieldReader) {
+        guard field.check("host subset port"), let hostField = field.required("host"), let host = hostField.string
         else { return nil }
         if !HostName.isValid(host) {
             hostField.error("\"\(host)\" is not a host name")
             return nil
         }
         var port: UInt16?
-        if let selector = destination["port"] {
+        if let selector = field["port"] {
             selector.check("number")
             guard let number = selector.required("number")?.port else { return nil }
             port = number
         }
-        self.init(
-            host: host, subset: destination["subset"]?.string, port: port, weight: field["weight"]?.integer(),
-            location: field.location)
-    }
-}
-
-extension VirtualService.HTTPMatch {
-    private static let fields: FieldNames = """
-        name uri scheme method authority headers port sourceLabels gateways queryParams ignoreUriCase withoutHeaders
-        sourceNamespace statPrefix
-        """
-
-    init?(reading field: FieldReader) {
-        guard field.check(Self.fields) else { return nil }
-        self.init()
-        name = field["name"]?.string
-        uri = field["uri"].flatMap { VirtualService.StringMatch(reading: $0) }
-        method = field["method"].flatMap { VirtualService.StringMatch(reading: $0) }
-        scheme = field["scheme"].flatMap { VirtualService.StringMatch(reading: $0) }
-        authority = field["authority"].flatMap { VirtualService.StringMatch(reading: $0) }
-        headers = Self.matches(field["headers"])
-        withoutHeaders = Self.matches(field["withoutHeaders"])
-        queryParams = Self.matches(field["queryParams"])
-        port = field["port"]?.port
-        sourceLabels = field["sourceLabels"]?.stringMap ?? [:]
-        sourceNamespace = field["sourceNamespace"]?.string
-        gateways = field["gateways"]?.matchGateways ?? []
-        ignoreUriCase = field["ignoreUriCase"]?.boolean ?? false
-    }
-
-    private static func matches(_ field: FieldReader?) -> [String: VirtualService.StringMatch] {
-        var result: [String: VirtualService.StringMatch] = [:]
-        for entry in field?.entries ?? [] {
-            result[entry.key] =
-                entry.field.node.isNull ? .present : VirtualService.StringMatch(reading: entry.field, mayBeEmpty: true)
-        }
-        return result
-    }
-}
-
-extension VirtualService.StringMatch {
-    /// Reads `{exact: …}`, `{prefix: …}` or `{regex: …}`; an empty one means presence where that has a meaning.
-    init?(reading field: FieldReader, mayBeEmpty: Bool = false) {
-        guard field.check("exact prefix regex") else { return nil }
-        let given = ["exact", "prefix", "regex"].compactMap { field[$0] }
-        guard let first = given.first else {
-            if mayBeEmpty {
-                self = .present
-                return
-            }
-            field.error("give exact, prefix or regex")
-            return nil
-        }
-        guard given.count == 1 else {
-            field.error("give only one of exact, prefix and regex")
-            return nil
-        }
-        guard let text = first.string else { return nil }
-        if field["exact"] != nil {
-            self = .exact(text)
-        } else if field["prefix"] != nil {
-            self = .prefix(text)
-        } else {
-            do {
-                _ = try RegularExpression(text)
-            } catch {
-                first.error("\"\(text)\" is not a regular expression of Envoy's (RE2): \(error)")
-                return nil
-            }
-            self = .regex(text)
-        }
+        let subset = field["subset"]?.string
+        if let subset, !HostName.isLabel(subset) { field["subset"]?.error("\"\(subset)\" is no subset name") }
+        self.init(host: host, subset: subset, port: port, location: field.location)
     }
 }
 
@@ -188,7 +84,7 @@ extension VirtualService.TLSRoute {
         if matches.isList, matches.list.isEmpty { matches.error("a TLS route needs at least one match") }
         self.init(
             match: matches.list.compactMap { VirtualService.TLSMatch(reading: $0, hosts: hosts) },
-            route: VirtualService.Destination.list(reading: routes), location: field.location)
+            route: VirtualService.Destination.list(reading: routes, isHTTP: false), location: field.location)
     }
 }
 
@@ -210,21 +106,52 @@ extension VirtualService.TLSMatch {
                 }
                 return name
             })
-        field.refuse(fields: "sourceSubnet")
         destinationSubnets = (field["destinationSubnets"]?.list ?? []).compactMap(\.ipPrefix)
         port = field["port"]?.port
         sourceLabels = field["sourceLabels"]?.stringMap ?? [:]
         sourceNamespace = field["sourceNamespace"]?.string
-        gateways = field["gateways"]?.matchGateways ?? []
+        gateways = field["gateways"]?.gatewayNames.map(\.value) ?? []
+    }
+}
+
+extension VirtualService.TCPRoute {
+    init?(reading field: FieldReader) {
+        guard field.check("match route"), let routes = field.required("route") else { return nil }
+        self.init(
+            match: (field["match"]?.list ?? []).compactMap { VirtualService.TCPMatch(reading: $0) },
+            route: VirtualService.Destination.list(reading: routes, isHTTP: false), location: field.location)
+    }
+}
+
+extension VirtualService.TCPMatch {
+    private static let fields: FieldNames = """
+        destinationSubnets port sourceLabels gateways sourceNamespace sourceSubnet
+        """
+
+    init?(reading field: FieldReader) {
+        guard field.check(Self.fields) else { return nil }
+        self.init()
+        destinationSubnets = (field["destinationSubnets"]?.list ?? []).compactMap(\.ipPrefix)
+        port = field["port"]?.port
+        sourceLabels = field["sourceLabels"]?.stringMap ?? [:]
+        sourceNamespace = field["sourceNamespace"]?.string
+        gateways = field["gateways"]?.gatewayNames.map(\.value) ?? []
     }
 }
 
 extension FieldReader {
-    /// The gateways of a match; others than the mesh are refused.
-    fileprivate var matchGateways: [String] {
+    /// Names of gateways: `mesh`, `NAME`, or `NAMESPACE/NAME`.
+    var gatewayNames: [Located<String>] {
         list.compactMap { element in
-            guard let name = element.string else { return nil }
-            if name != "mesh" { element.refuse("gateways come with a later version; only mesh is carried out") }
+            guard let name = element.locatedString else { return nil }
+            let parts = name.value.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+            let isName = parts.count <= 2 && parts.allSatisfy { HostName.isValid($0) && !$0.contains("*") }
+            // The dot is the own namespace.
+            guard isName || (parts.count == 2 && parts[0] == "." && HostName.isValid(parts[1])) else {
+                element.error(
+                    "\"\(name.value)\" is no gateway", remedy: "write mesh, NAME, or NAMESPACE/NAME")
+                return nil
+            }
             return name
         }
     }

@@ -10,73 +10,25 @@ package struct VirtualService: Resource, Equatable {
         case present
     }
 
-    package struct HTTPMatch: Sendable, Equatable {
-        package var name: String?
-        package var uri: StringMatch?
-        package var method: StringMatch?
-        package var scheme: StringMatch?
-        package var authority: StringMatch?
-        package var headers: [String: StringMatch] = [:]
-        package var withoutHeaders: [String: StringMatch] = [:]
-        package var queryParams: [String: StringMatch] = [:]
-        package var port: UInt16?
-        package var sourceLabels: [String: String] = [:]
-        package var sourceNamespace: String?
-        package var gateways: [String] = []
-        package var ignoreUriCase = false
-
-        package init() {}
-    }
-
     package struct Destination: Sendable, Equatable {
         package var host: String
         package var subset: String?
         package var port: UInt16?
         /// Absent: 0 where there are several routes, all where there is one.
         package var weight: Int?
+        /// Of HTTP routes only.
+        package var headers: HeaderOperations?
         package var location: SourceLocation
 
         package init(
-            host: String, subset: String? = nil, port: UInt16? = nil, weight: Int? = nil, location: SourceLocation
+            host: String, subset: String? = nil, port: UInt16? = nil, weight: Int? = nil,
+            headers: HeaderOperations? = nil, location: SourceLocation
         ) {
             self.host = host
             self.subset = subset
             self.port = port
             self.weight = weight
-            self.location = location
-        }
-    }
-
-    package struct Retries: Sendable, Equatable {
-        package var attempts: Int
-        package var perTryTimeoutMs: Int?
-        package var retryOn: [String]?
-
-        package init(attempts: Int, perTryTimeoutMs: Int? = nil, retryOn: [String]? = nil) {
-            self.attempts = attempts
-            self.perTryTimeoutMs = perTryTimeoutMs
-            self.retryOn = retryOn
-        }
-    }
-
-    package struct HTTPRoute: Sendable, Equatable {
-        package var name: String?
-        /// Empty: matches everything.
-        package var match: [HTTPMatch]
-        package var route: [Destination]
-        package var timeoutMs: Int?
-        package var retries: Retries?
-        package var location: SourceLocation
-
-        package init(
-            name: String? = nil, match: [HTTPMatch] = [], route: [Destination] = [], timeoutMs: Int? = nil,
-            retries: Retries? = nil, location: SourceLocation
-        ) {
-            self.name = name
-            self.match = match
-            self.route = route
-            self.timeoutMs = timeoutMs
-            self.retries = retries
+            self.headers = headers
             self.location = location
         }
     }
@@ -104,24 +56,49 @@ package struct VirtualService: Resource, Equatable {
         }
     }
 
+    package struct TCPMatch: Sendable, Equatable {
+        package var destinationSubnets: [IPPrefix] = []
+        package var port: UInt16?
+        package var sourceLabels: [String: String] = [:]
+        package var sourceNamespace: String?
+        package var gateways: [String] = []
+
+        package init() {}
+    }
+
+    package struct TCPRoute: Sendable, Equatable {
+        /// Empty: matches everything.
+        package var match: [TCPMatch]
+        package var route: [Destination]
+        package var location: SourceLocation
+
+        package init(match: [TCPMatch] = [], route: [Destination], location: SourceLocation) {
+            self.match = match
+            self.route = route
+            self.location = location
+        }
+    }
+
     package static let kind = "VirtualService"
     package var metadata: ObjectMeta
     package var hosts: [Located<String>]
-    /// Default `["mesh"]`.
-    package var gateways: [String]
+    /// `mesh`, `name` in the own namespace, or `namespace/name`. Default `["mesh"]`.
+    package var gateways: [Located<String>]
     package var http: [HTTPRoute]
     package var tls: [TLSRoute]
+    package var tcp: [TCPRoute]
     package var exportTo: [String]
 
     package init(
-        metadata: ObjectMeta, hosts: [Located<String>], gateways: [String] = ["mesh"], http: [HTTPRoute] = [],
-        tls: [TLSRoute] = [], exportTo: [String] = ["*"]
+        metadata: ObjectMeta, hosts: [Located<String>], gateways: [Located<String>]? = nil, http: [HTTPRoute] = [],
+        tls: [TLSRoute] = [], tcp: [TCPRoute] = [], exportTo: [String] = ["*"]
     ) {
         self.metadata = metadata
         self.hosts = hosts
-        self.gateways = gateways
+        self.gateways = gateways ?? [Located("mesh", at: metadata.location)]
         self.http = http
         self.tls = tls
+        self.tcp = tcp
         self.exportTo = exportTo
     }
 }

@@ -63,6 +63,8 @@ extension PodSpec {
                 sysctls[name] = element.required("value")?.string
             }
         }
+        nodeSelector = field["nodeSelector"]?.stringMap ?? [:]
+        volumes = field["volumes"]?.list.compactMap { Volume(reading: $0) } ?? []
         var names: Set<String> = []
         for container in initContainers + containers where !names.insert(container.name).inserted {
             field.say(.error, "the container name \(container.name) is given twice", at: container.location)
@@ -93,6 +95,7 @@ extension Container {
             guard let name = element.required("name")?.string, let value = element["value"]?.string else { continue }
             environment[name] = value
         }
+        volumeMounts = field["volumeMounts"]?.list.compactMap { VolumeMount(reading: $0) } ?? []
         isNativeSidecar = isInit && field["restartPolicy"]?.string == "Always"
         guard let security = field["securityContext"], security.check(Self.securityFields) else { return }
         runAsUser = security["runAsUser"]?.userID

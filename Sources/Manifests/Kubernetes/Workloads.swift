@@ -38,6 +38,8 @@ package struct PodSpec: Sendable, Equatable {
     package var initContainers: [Container]
     package var serviceAccountName: String
     package var nodeName: String?
+    /// Labels that the node must have.
+    package var nodeSelector: [String: String]
     package var hostNetwork: Bool
     package var hostname: String?
     /// `securityContext.runAsUser` and `runAsGroup` of the pod.
@@ -45,11 +47,13 @@ package struct PodSpec: Sendable, Equatable {
     package var runAsGroup: UInt32?
     /// `securityContext.sysctls`; `net.ipv6.conf.all.disable_ipv6: "1"` makes the pod IPv4-only.
     package var sysctls: [String: String]
+    package var volumes: [Volume]
 
     package init(
         containers: [Container], initContainers: [Container] = [], serviceAccountName: String = "default",
         nodeName: String? = nil, hostNetwork: Bool = false, hostname: String? = nil, runAsUser: UInt32? = nil,
-        runAsGroup: UInt32? = nil, sysctls: [String: String] = [:]
+        runAsGroup: UInt32? = nil, sysctls: [String: String] = [:], nodeSelector: [String: String] = [:],
+        volumes: [Volume] = []
     ) {
         self.containers = containers
         self.initContainers = initContainers
@@ -60,6 +64,8 @@ package struct PodSpec: Sendable, Equatable {
         self.runAsUser = runAsUser
         self.runAsGroup = runAsGroup
         self.sysctls = sysctls
+        self.nodeSelector = nodeSelector
+        self.volumes = volumes
     }
 }
 
@@ -89,12 +95,14 @@ package struct Container: Sendable, Equatable {
     package var addedCapabilities: [String]
     /// `restartPolicy: Always` on an init container: a native sidecar.
     package var isNativeSidecar: Bool
+    package var volumeMounts: [VolumeMount]
     package var location: SourceLocation
 
     package init(
         name: String, image: String = "", command: [String] = [], arguments: [String] = [], ports: [Port] = [],
         environment: [String: String] = [:], runAsUser: UInt32? = nil, runAsGroup: UInt32? = nil,
-        addedCapabilities: [String] = [], isNativeSidecar: Bool = false, location: SourceLocation
+        addedCapabilities: [String] = [], isNativeSidecar: Bool = false, volumeMounts: [VolumeMount] = [],
+        location: SourceLocation
     ) {
         self.name = name
         self.image = image
@@ -106,6 +114,7 @@ package struct Container: Sendable, Equatable {
         self.runAsGroup = runAsGroup
         self.addedCapabilities = addedCapabilities
         self.isNativeSidecar = isNativeSidecar
+        self.volumeMounts = volumeMounts
         self.location = location
     }
 }

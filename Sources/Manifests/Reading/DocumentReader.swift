@@ -40,7 +40,9 @@ struct DocumentReader {
             let metadata = ObjectMeta(
                 reading: root, isClusterScoped: known.isClusterScoped, defaultName: known.defaultName)
         else { return [] }
-        return known.read(ObjectReader(root: root, metadata: metadata)).map { [$0] } ?? []
+        let resource = known.read(ObjectReader(root: root, metadata: metadata))
+        UnsupportedFields.tell(of: root, as: kind)
+        return resource.map { [$0] } ?? []
     }
 
     /// Elements of a `PodList` need not repeat their kind.

@@ -79,6 +79,13 @@ struct FieldReader {
         return nil
     }
 
+    /// The value under a key with the place of the key as it is spelt; nil as for the plain subscript.
+    func keyed(_ key: String) -> (field: FieldReader, location: SourceLocation)? {
+        guard let field = self[key], case .mapping(let entries) = node.content else { return nil }
+        let spelling = node[key] != nil ? key : Self.snakeCase(key)
+        return entries.first { $0.key == spelling }.map { (field, $0.location) }
+    }
+
     /// The value under a key, which must be there.
     func required(_ key: String) -> FieldReader? {
         if let field = self[key] { return field }

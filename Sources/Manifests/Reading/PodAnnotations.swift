@@ -81,10 +81,8 @@ enum CaptureLists {
     static func checkProxyMetadata(_ key: String, _ field: FieldReader) {
         let value = field.node.text ?? ""
         switch key {
-        case "ISTIO_META_DNS_CAPTURE", "CAPTURE_ALL_DNS":
-            if isTrue(value) { field.refuse("DNS capture is not supported yet") }
         case "ISTIO_META_HTTP10":
-            if value == "1" || isTrue(value) { field.refuse("HTTP/1.0 in the proxy is not supported yet") }
+            if GoBoolean.isTrue(value) { field.refuse("HTTP/1.0 in the proxy is not supported yet") }
         case "ISTIO_OUTBOUND_OWNER_GROUPS", "ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE":
             let groups = elements(value)
             if groups.count > 64 { field.error("\(groups.count) owner groups; at most 64 are possible") }
@@ -108,6 +106,4 @@ enum CaptureLists {
         }
         .filter { !$0.isEmpty }
     }
-
-    private static func isTrue(_ value: String) -> Bool { ["true", "1", "t"].contains(value.lowercased()) }
 }

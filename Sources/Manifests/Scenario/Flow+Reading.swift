@@ -55,9 +55,11 @@ extension ScenarioPass {
         }
         flow.body = field["body"]?.text
         if let version = field["httpVersion"] {
-            if ["2", "2.0", "h2", "3"].contains(version.node.text) {
-                version.refuse("HTTP/\(version.node.text ?? "") clients are not supported yet")
-            } else if let text = version.choice(of: ["1.0", "1.1"]) {
+            if ["2", "2.0", "h2"].contains(version.node.text) {
+                flow.httpVersion = "2"
+            } else if version.node.text == "3" {
+                version.refuse("HTTP/3 clients are not supported yet")
+            } else if let text = version.choice(of: ["1.0", "1.1", "2"]) {
                 flow.httpVersion = text
             }
         }

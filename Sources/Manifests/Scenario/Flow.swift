@@ -59,7 +59,7 @@ package struct Flow: Sendable, Equatable {
     package var method: String
     package var headers: [HeaderField]
     package var body: String?
-    /// `1.0` or `1.1`.
+    /// `1.0`, `1.1` or `2`.
     package var httpVersion: String
     package var sni: String?
     package var hostHeader: String?

@@ -43,9 +43,10 @@ extension InternetHost {
     }
 
     private static func port(_ field: FieldReader) -> Port? {
-        guard field.check("number protocol app"), let number = field.required("number")?.port,
-            let name = field.required("protocol")?.choice(of: ["HTTP", "HTTPS", "TCP", "UDP", "TLS"]),
-            let kind = PortKind(rawValue: name)
+        guard field.check("number protocol app httpVersions certificate"),
+            let number = field.required("number")?.port,
+            let name = field.required("protocol")?.choice(of: ["HTTP", "HTTP2", "HTTPS", "TCP", "UDP", "TLS"]),
+            let kind = name == "HTTP2" ? .http : PortKind(rawValue: name)
         else { return nil }
         let isWeb = kind == .http || kind == .https
         var app: App = isWeb ? .httpbin : .echo
@@ -56,6 +57,33 @@ extension InternetHost {
             if choice == .banner, kind != .tcp { given.error("banner speaks TCP, not \(name)") }
             app = choice
         }
-        return Port(number: number, kind: kind, app: app)
+        var versions: [String]? = name == "HTTP2" ? ["2"] : nil
+        if let given = field["httpVersions"] {
+            if !isWeb || name == "HTTP2" { given.error("\(name) leaves no choice of the HTTP version") }
+            if given.isList, given.list.isEmpty { given.error("at least one version is needed") }
+            versions = given.listOrSelf.compactMap { $0.choice(of: ["1.1", "2"]) }
+        }
+        if let given = field["certificate"], ![.https, .tls].contains(kind) {
+            given.error("a port for \(name) has no certificate")
+        }
+        return Port(
+            number: number, kind: kind, app: app, httpVersions: versions,
+            certificate: field["certificate"].flatMap { ServerCertificate(reading: $0) })
+    }
+}
+
+extension InternetHost.ServerCertificate {
+    init?(reading field: FieldReader) {
+        guard field.check("names issuer validity") else { return nil }
+        self.init(issuer: field["issuer"]?.choice() ?? .lab, validity: field["validity"]?.choice() ?? .valid)
+        guard let list = field["names"] else { return }
+        names = list.listOrSelf.compactMap { element in
+            guard let name = element.text else { return nil }
+            guard HostName.isValid(name) else {
+                element.error("\"\(name)\" is not a host name")
+                return nil
+            }
+            return name.lowercased()
+        }
     }
 }

@@ -1,5 +1,3 @@
-package import NetworkAddresses
-
 /// `egress-lab.dev/v1/Scenario`: what to build, what to send and what to expect.
 package struct Scenario: Sendable {
     package enum Compatibility: String, Sendable, Codable {
@@ -25,13 +23,19 @@ package struct Scenario: Sendable {
     /// What `manifests` holds, already read, in order.
     package var manifests: [any Resource]
     package var internet: [InternetHost]
+    /// Programs in place of containers' images.
+    package var images: [ImageStandIn]
+    /// nil: everybody may leave the cluster.
+    package var boundary: ClusterBoundary?
+    /// Nodes beside those that manifests have; none: the one that every lab has.
+    package var nodes: [ScenarioNode]
     package var steps: [Step]
 
     package init(
         name: String, title: String = "", tags: [String] = [], file: String, location: SourceLocation,
         dataPlane: DataPlaneKind = .bundled, mesh: MeshConfig = MeshConfig(), compatibility: Compatibility = .current,
         enforcement: Enforcement = .sidecar, manifests: [any Resource] = [], internet: [InternetHost] = [],
-        steps: [Step] = []
+        images: [ImageStandIn] = [], boundary: ClusterBoundary? = nil, nodes: [ScenarioNode] = [], steps: [Step] = []
     ) {
         self.name = name
         self.title = title
@@ -44,51 +48,10 @@ package struct Scenario: Sendable {
         self.enforcement = enforcement
         self.manifests = manifests
         self.internet = internet
+        self.images = images
+        self.boundary = boundary
+        self.nodes = nodes
         self.steps = steps
-    }
-}
-
-/// Servers outside the cluster: names, their addresses, and what listens on which port.
-package struct InternetHost: Sendable, Equatable, Codable {
-    /// What a declared port speaks.
-    package enum PortKind: String, Sendable, Codable {
-        case http = "HTTP"
-        case https = "HTTPS"
-        case tcp = "TCP"
-        case udp = "UDP"
-        case tls = "TLS"
-    }
-
-    /// What answers there.
-    package enum App: String, Sendable, Codable, CaseIterable {
-        case httpbin
-        case redirectToHTTPS = "redirect-to-https"
-        case echo
-        /// Speaks first, as SMTP and SSH servers do: `220 ready`, then echo.
-        case banner
-    }
-
-    package struct Port: Sendable, Equatable, Codable {
-        package var number: UInt16
-        package var kind: PortKind
-        package var app: App
-
-        package init(number: UInt16, kind: PortKind, app: App) {
-            self.number = number
-            self.kind = kind
-            self.app = app
-        }
-    }
-
-    /// Exact names, or `*.suffix`.
-    package var hosts: [String]
-    package var addresses: [IPAddress]
-    package var ports: [Port]
-
-    package init(hosts: [String], addresses: [IPAddress], ports: [Port] = []) {
-        self.hosts = hosts
-        self.addresses = addresses
-        self.ports = ports
     }
 }
 

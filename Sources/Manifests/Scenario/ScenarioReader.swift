@@ -52,7 +52,7 @@ struct ScenarioPass {
     private static let rootFields: FieldNames = "apiVersion kind metadata spec"
     private static let metadataFields: FieldNames = "name title tags description labels annotations"
     private static let specFields: FieldNames = """
-        dataPlane mesh compatibility enforcement manifests internet images boundary steps
+        dataPlane mesh compatibility enforcement manifests internet images boundary nodes steps
         """
 
     mutating func scenario(_ root: FieldReader) -> Scenario? {
@@ -85,7 +85,7 @@ struct ScenarioPass {
         if let field = spec["enforcement"], let name = field.choice(of: ["sidecar", "gateway", "none"]) {
             scenario.enforcement = Scenario.Enforcement(rawValue: name) ?? .sidecar
         }
-        spec.refuse(fields: "images boundary")
+        readMachines(spec, into: &scenario)
         scenario.internet = spec["internet"]?.list.compactMap { InternetHost(reading: $0) } ?? []
         scenario.manifests = spec["manifests"].map { resources($0) } ?? []
         scenario.manifests.forEach { cluster.apply($0) }
@@ -95,7 +95,22 @@ struct ScenarioPass {
                 if let step = step(field, number: index + 1) { scenario.steps.append(step) }
             }
         }
+        UnsupportedFields.tell(of: root, as: "Scenario")
         return scenario
+    }
+
+    /// What the scenario says of programs, nodes and the edge of the cluster.
+    private func readMachines(_ spec: FieldReader, into scenario: inout Scenario) {
+        scenario.images = (spec["images"]?.entries ?? []).compactMap { entry in
+            ImageStandIn(reading: entry.field, name: entry.key)
+        }
+        scenario.boundary = spec["boundary"].flatMap { ClusterBoundary(reading: $0) }
+        var names: Set<String> = []
+        scenario.nodes = (spec["nodes"]?.list ?? []).compactMap { field in
+            guard let node = ScenarioNode(reading: field) else { return nil }
+            if !names.insert(node.name).inserted { field.error("the node \(node.name) is given twice") }
+            return node
+        }
     }
 
     // MARK: Steps
@@ -106,7 +121,6 @@ struct ScenarioPass {
 
     private mutating func step(_ field: FieldReader, number: Int) -> Step? {
         guard field.check(Self.stepFields) else { return nil }
-        field.refuse(fields: "probes")
         var step = Step(name: field["name"]?.text ?? "step \(number)", location: field.location)
         step.delete = field["delete"].map { deletions($0) } ?? []
         step.delete.forEach { cluster.delete($0.value) }

@@ -13,7 +13,7 @@ struct SidecarScope {
         let visible = registry.services.filter { $0.isVisible(from: namespace) }
         services = Self.merged(Self.selected(visible, by: sidecar, namespace: namespace), client: namespace)
         virtualServices = all.filter { service in
-            service.gateways.isEmpty || service.gateways.contains("mesh")
+            service.gateways.isEmpty || service.gateways.contains { $0.value == "mesh" }
         }.filter {
             ExportTo($0.exportTo, namespace: $0.metadata.namespace).includes(namespace)
         }.map(ScopedVirtualService.init).filter { service in

@@ -1,0 +1,63 @@
+/// One entry of a scenario's `images`: what runs in place of a container's image.
+package struct ImageStandIn: Sendable, Equatable {
+    /// Programs that come with this one.
+    package enum Bundled: String, Sendable, Codable, CaseIterable {
+        case sniProxy = "sni-proxy"
+    }
+
+    package enum Program: Sendable, Equatable {
+        /// A program of this machine with its arguments.
+        case command([String])
+        case bundled(Bundled)
+    }
+
+    /// An image, with or without registry and tag, or the name of a container.
+    package var name: String
+    package var program: Program
+    package var location: SourceLocation
+
+    package init(name: String, program: Program, location: SourceLocation) {
+        self.name = name
+        self.program = program
+        self.location = location
+    }
+
+    /// True where the container runs this: by its own name, or by its image with or without registry and tag.
+    package func stands(for container: Container) -> Bool {
+        container.name == name || Self.names(of: container.image).contains(name)
+    }
+
+    /// `docker.io/library/nginx:1.27` is also `docker.io/library/nginx`, `nginx:1.27` and `nginx`.
+    private static func names(of image: String) -> Set<String> {
+        guard !image.isEmpty else { return [] }
+        let last = image.split(separator: "/").last.map(String.init) ?? image
+        func untagged(_ text: String) -> String {
+            let end = text.firstIndex(of: "@") ?? text.endIndex
+            let start = text.lastIndex(of: "/") ?? text.startIndex
+            return String(text[..<(text[start..<end].lastIndex(of: ":") ?? end)])
+        }
+        return [image, untagged(image), last, untagged(last)]
+    }
+}
+
+extension ImageStandIn {
+    /// Reads one entry of `images`.
+    init?(reading field: FieldReader, name: String) {
+        guard field.check("command bundled") else { return nil }
+        if let command = field["command"] {
+            field["bundled"]?.error("give only one of command and bundled")
+            let words = command.list.compactMap(\.text)
+            guard !words.isEmpty else {
+                if command.isList { command.error("a command needs at least the program's name") }
+                return nil
+            }
+            self.init(name: name, program: .command(words), location: field.location)
+        } else if let bundled = field["bundled"] {
+            guard let program = bundled.choice(Bundled.self) else { return nil }
+            self.init(name: name, program: .bundled(program), location: field.location)
+        } else {
+            field.error("an image needs command or bundled")
+            return nil
+        }
+    }
+}

@@ -1,0 +1,188 @@
+/// What is read and checked whole, but not carried out yet.
+///
+/// The one list of it: to carry a field out, give it its meaning in the compiler and delete its line here. Until then
+/// its presence is told where it stands, and a run is refused rather than made without it.
+struct UnsupportedField: Sendable {
+    /// When a value counts as given.
+    enum Condition: Sendable {
+        /// Any but null.
+        case given
+        /// One of the words.
+        case oneOf(Set<String>)
+        /// Any but the words.
+        case otherThan(Set<String>)
+        /// True, as YAML or as text of an environment variable has it.
+        case on
+        /// A list with elements.
+        case notEmpty
+    }
+
+    /// `spec.http[].fault`: `[]` stands for every element of a list; empty for the object itself.
+    let path: String
+    let condition: Condition
+    let severity: Diagnostic.Severity
+    /// What is said, after the field's name; nil: that the field of the kind is not supported yet, at its key.
+    let message: String?
+
+    init(
+        _ path: String, _ condition: Condition = .given, _ severity: Diagnostic.Severity = .unsupported,
+        _ message: String? = nil
+    ) {
+        self.path = path
+        self.condition = condition
+        self.severity = severity
+        self.message = message
+    }
+}
+
+/// The fields that are not carried out yet, by kind.
+enum UnsupportedFields {
+    private static let wholeKind = """
+        is not supported yet; it would change who may reach what, so it is refused rather than ignored
+        """
+
+    private static let serverTLS = "this mode of TLS is not supported yet"
+
+    /// All of it. A line that lies inside a field that is refused whole is told only when that one's line is gone.
+    static let byKind: [String: [UnsupportedField]] = [
+        "Gateway": [
+            UnsupportedField("", .given, .unsupported, wholeKind),
+            UnsupportedField("spec.servers[].bind"),
+            UnsupportedField("spec.servers[].tls.mode", .oneOf(["SIMPLE"]), .unsupported, serverTLS),
+            UnsupportedField("spec.servers[].tls.mode", .oneOf(["MUTUAL"]), .unsupported, serverTLS),
+            UnsupportedField("spec.servers[].tls.mode", .oneOf(["OPTIONAL_MUTUAL"]), .unsupported, serverTLS),
+            UnsupportedField("spec.servers[].tls.mode", .oneOf(["ISTIO_MUTUAL"]), .unsupported, serverTLS),
+            UnsupportedField("spec.servers[].tls.mode", .oneOf(["AUTO_PASSTHROUGH"]), .unsupported, serverTLS),
+            UnsupportedField("spec.servers[].tls.httpsRedirect", .on),
+            UnsupportedField("spec.servers[].tls.credentialName"),
+            UnsupportedField("spec.servers[].tls.serverCertificate"),
+            UnsupportedField("spec.servers[].tls.caCertificates"),
+            UnsupportedField("spec.servers[].tls.subjectAltNames"),
+            UnsupportedField("spec.servers[].tls.verifyCertificateSpki"),
+            UnsupportedField("spec.servers[].tls.verifyCertificateHash"),
+            UnsupportedField("spec.servers[].tls.minProtocolVersion", .otherThan(["TLS_AUTO", "TLSV1_2"])),
+            UnsupportedField("spec.servers[].tls.maxProtocolVersion", .otherThan(["TLS_AUTO", "TLSV1_3"])),
+            UnsupportedField("spec.servers[].tls.cipherSuites", .notEmpty),
+            UnsupportedField("spec.servers[].tls.caCrl"),
+            UnsupportedField("spec.servers[].tls.credentialNames"),
+            UnsupportedField("spec.servers[].tls.caCertCredentialName"),
+            UnsupportedField("spec.servers[].tls.tlsCertificates"),
+        ],
+        "VirtualService": [
+            UnsupportedField(
+                "spec.gateways[]", .otherThan(["mesh"]), .unsupported,
+                "gateways come with a later version; only mesh is carried out"),
+            UnsupportedField("spec.http[].delegate"),
+            UnsupportedField("spec.http[].corsPolicy"),
+            UnsupportedField("spec.http[].redirect"),
+            UnsupportedField("spec.http[].directResponse"),
+            UnsupportedField("spec.http[].rewrite"),
+            UnsupportedField("spec.http[].rewrite.uriRegexRewrite"),
+            UnsupportedField("spec.http[].fault"),
+            UnsupportedField("spec.http[].fault.delay"),
+            UnsupportedField("spec.http[].fault.abort"),
+            UnsupportedField("spec.http[].fault.abort.grpcStatus"),
+            UnsupportedField("spec.http[].mirror"),
+            UnsupportedField("spec.http[].mirrors"),
+            UnsupportedField("spec.http[].mirrorPercent"),
+            UnsupportedField("spec.http[].mirrorPercentage"),
+            UnsupportedField("spec.http[].headers"),
+            UnsupportedField("spec.http[].route[].headers"),
+            UnsupportedField(
+                "spec.http[].retries.backoff", .given, .warning, "the back-off between retries is not carried out"),
+            UnsupportedField(
+                "spec.http[].match[].gateways[]", .otherThan(["mesh"]), .unsupported,
+                "gateways come with a later version; only mesh is carried out"),
+            UnsupportedField(
+                "spec.tls[].match[].gateways[]", .otherThan(["mesh"]), .unsupported,
+                "gateways come with a later version; only mesh is carried out"),
+            UnsupportedField("spec.tls[].match[].sourceSubnet"),
+            UnsupportedField("spec.tcp", .notEmpty, .unsupported, "tcp routes are not supported yet"),
+            UnsupportedField("spec.tcp[].match[].sourceSubnet"),
+        ],
+        "DestinationRule": trafficPolicy(at: "spec.trafficPolicy") + trafficPolicy(at: "spec.subsets[].trafficPolicy")
+            + trafficPolicy(at: "spec.trafficPolicy.portLevelSettings[]")
+            + trafficPolicy(at: "spec.subsets[].trafficPolicy.portLevelSettings[]")
+            + [
+                UnsupportedField("spec.trafficPolicy.portLevelSettings"),
+                UnsupportedField("spec.subsets[].trafficPolicy.portLevelSettings"),
+                UnsupportedField(
+                    "spec.subsets[].trafficPolicy.connectionPool.tcp.connectTimeout", .given, .unsupported,
+                    "connectTimeout of a subset is not supported yet"),
+            ],
+        "ServiceEntry": [
+            UnsupportedField(
+                "spec.resolution", .oneOf(["DYNAMIC_DNS"]), .unsupported, "resolution DYNAMIC_DNS is not supported yet"),
+            UnsupportedField(
+                "spec.workloadSelector", .given, .unsupported, "workloadSelector of a ServiceEntry is not supported yet"
+            ),
+            UnsupportedField("spec.endpoints[].network"),
+        ],
+        "WorkloadEntry": [UnsupportedField("", .given, .unsupported, wholeKind)],
+        "PeerAuthentication": [
+            UnsupportedField("", .given, .warning, "was left out: mutual TLS inside the mesh is not modelled")
+        ],
+        "Node": [UnsupportedField("", .given, .note, "does not matter here and was left out")],
+        "IstioOperator": [
+            UnsupportedField("spec.components.egressGateways[].k8s.overlays"),
+            UnsupportedField("spec.components.ingressGateways[].k8s.overlays"),
+        ],
+        "MeshConfig": [
+            UnsupportedField(
+                "h2UpgradePolicy", .oneOf(["UPGRADE"]), .unsupported, "upgrading to HTTP/2 is not supported yet")
+        ],
+        "ProxyConfig": [
+            UnsupportedField(
+                "proxyMetadata.ISTIO_META_DNS_CAPTURE", .on, .unsupported,
+                "DNS capture is not supported yet"),
+            UnsupportedField(
+                "proxyMetadata.CAPTURE_ALL_DNS", .on, .unsupported, "DNS capture is not supported yet"),
+        ],
+        "Scenario": [
+            UnsupportedField("spec.images"),
+            UnsupportedField("spec.boundary"),
+            UnsupportedField("spec.nodes"),
+            UnsupportedField("spec.internet[].ports[].certificate"),
+            UnsupportedField(
+                "spec.internet[].ports[].protocol", .oneOf(["HTTP2"]), .unsupported,
+                "servers for HTTP/2 without TLS are not supported yet"),
+            UnsupportedField("spec.internet[].ports[].httpVersions"),
+            UnsupportedField("spec.steps[].probes"),
+            UnsupportedField(
+                "spec.steps[].flows[].httpVersion", .oneOf(["2", "2.0", "h2"]), .unsupported,
+                "HTTP/2 clients are not supported yet"),
+        ],
+    ]
+
+    private static let connectionLimits = [
+        "tcp.maxConnections", "tcp.maxConnectionDuration", "tcp.idleTimeout", "http.http1MaxPendingRequests",
+        "http.http2MaxRequests", "http.maxRequestsPerConnection", "http.maxRetries", "http.idleTimeout",
+        "http.h2UpgradePolicy", "http.useClientProtocol", "http.maxConcurrentStreams",
+    ]
+
+    private static func trafficPolicy(at path: String) -> [UnsupportedField] {
+        let limits = connectionLimits.map {
+            UnsupportedField("\(path).connectionPool.\($0)", .given, .warning, "connection limits are not carried out")
+        }
+        return limits + [
+            UnsupportedField("\(path).tunnel"),
+            UnsupportedField("\(path).proxyProtocol"),
+            UnsupportedField("\(path).loadBalancer.consistentHash"),
+            UnsupportedField(
+                "\(path).loadBalancer.simple", .oneOf(["PASSTHROUGH"]), .unsupported,
+                "load balancing PASSTHROUGH is not supported yet"),
+            UnsupportedField(
+                "\(path).tls.mode", .oneOf(["SIMPLE", "MUTUAL", "ISTIO_MUTUAL"]), .unsupported,
+                "TLS to destinations comes with a later version; only DISABLE is carried out"),
+            UnsupportedField("\(path).tls.clientCertificate"),
+            UnsupportedField("\(path).tls.caCertificates"),
+            UnsupportedField("\(path).tls.credentialName"),
+            UnsupportedField("\(path).tls.subjectAltNames"),
+            UnsupportedField("\(path).tls.insecureSkipVerify", .on),
+            UnsupportedField("\(path).tls.caCrl"),
+            UnsupportedField(
+                "\(path).outlierDetection", .given, .warning, "outlier detection is not carried out"),
+            UnsupportedField("\(path).retryBudget", .given, .warning, "retry budgets are not carried out"),
+        ]
+    }
+}
