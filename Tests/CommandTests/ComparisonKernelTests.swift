@@ -35,6 +35,29 @@ import Testing
         }
     }
 
+    @Test("Without the program that is compared with, nothing is run, and the exit status is 3", .requiresRoot)
+    func noEnvoy() throws {
+        try withDirectory(files) { directory in
+            let run = try BuiltProgram.run(
+                "run", directory, "--compare", "envoy", "--envoy", "/nonexistent/envoy", "--output", directory + "/out")
+            #expect(run.status == 3)
+            #expect(run.output == "")
+            #expect(run.diagnostics.contains("/nonexistent/envoy"))
+            #expect(!FileManager.default.fileExists(atPath: directory + "/out"))
+        }
+    }
+
+    @Test("A side without a result exits 4, and is told", .requiresRoot)
+    func failedLab() throws {
+        try withDirectory(files) { directory in
+            // A program that ends at once.
+            let run = try BuiltProgram.run(
+                "run", directory, "--compare", "envoy", "--envoy", "/bin/false", "--filter", "one")
+            #expect(run.status == 4, "\(run.diagnostics)")
+            #expect(run.output.contains("\n    ? envoy: "))
+        }
+    }
+
     @Test("--output has both sides whole and what differs; --junit has a case a flow", .requiresRoot)
     func output() throws {
         try withDirectory(files) { directory in

@@ -87,6 +87,24 @@ struct FlowClientTests {
         #expect(bench.attempts == result.attempts)
     }
 
+    @Test("Of a long answer the beginning is kept, and a digest that tells the rest apart")
+    func longAnswer() async throws {
+        let bench = try Bench()
+        defer { bench.internet.close() }
+        func answer(_ body: String) async throws -> ClientResult {
+            try await bench.run(
+                ClientRequest(
+                    kind: .http, target: .addresses([local]), port: bench.internet.tcpPort, path: "/post",
+                    method: "POST", body: body))
+        }
+        let long = String(repeating: "a", count: 100_000)
+        let (first, again, other) = try await (answer(long + "1"), answer(long + "1"), answer(long + "2"))
+        #expect(first.body.count == 65_536 && first.bytesReceived > 100_000)
+        #expect(first.bodyDigest?.count == 64 && first.bodyDigest == again.bodyDigest)
+        #expect(first.body == other.body && first.bodyDigest != other.bodyDigest)
+        #expect(try await answer("short").bodyDigest == nil)
+    }
+
     @Test("HTTPS is verified against the lab's root and the name, and shown the certificate's names")
     func https() async throws {
         let bench = try Bench(records: ["a.test": [local]])
