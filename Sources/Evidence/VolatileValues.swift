@@ -35,6 +35,16 @@ enum VolatileText {
             $0.replacing(/curl: \(28\) .*/, with: "curl: (28) <time-out>")
                 .replacing(/after \d+ ms:/, with: "after <ms> ms:")
         },
+        Rule(name: "header block", reason: "the order of header fields means nothing but among those of one name") {
+            $0.replacing(/(?<status>HTTP\/1\.[01] \d{3}[^\r\n]*\r\n)(?<fields>(?:[^\r\n]+\r\n)+)/) { match in
+                let fields = match.output.fields.split(separator: "\r\n").map { field in
+                    (name: field.prefix { $0 != ":" }.lowercased(), field: field)
+                }
+                // Stable within a name: there the order counts.
+                let sorted = fields.enumerated().sorted { ($0.element.name, $0.offset) < ($1.element.name, $1.offset) }
+                return match.output.status + sorted.map { "\($0.element.field)\r\n" }.joined()
+            }
+        },
         Rule(
             name: "ephemeral port",
             reason: "ports from 20000 to 60999, where clients and proxies speak from, are handed out in turn"

@@ -189,6 +189,7 @@ import Testing
             ("date: Sat, 21 Nov 2026 15:16:23 GMT", "date: Sun, 22 Nov 2026 05:16:24 GMT"),
             ("x-envoy-upstream-service-time: 3", "x-envoy-upstream-service-time: 14"),
             (#""X-Envoy-Upstream-Service-Time": "3""#, #""X-Envoy-Upstream-Service-Time": "14""#),
+            ("HTTP/1.1 200 OK\r\na: 1\r\nb: 2\r\n\r\n", "HTTP/1.1 200 OK\r\nb: 2\r\na: 1\r\n\r\n"),
             ("from 10.244.0.4:20001", "from 10.244.0.4:60999"), ("[fd00::1]:20001", "[fd00::1]:40000"),
             ("connection reset: Connection reset by peer", "closed without an answer"),
             (
@@ -210,6 +211,7 @@ import Testing
         arguments: [
             ("10.244.0.4:20001", "10.244.0.5:20001"), ("10.244.0.4:15001", "10.244.0.4:15006"),
             ("TLS handshake failed: Connection reset by peer", "TLS handshake failed: the peer does not speak TLS"),
+            ("HTTP/1.1 200 OK\r\na: 1\r\na: 2\r\n\r\n", "HTTP/1.1 200 OK\r\na: 2\r\na: 1\r\n\r\n"),
             ("x-envoy-attempt-count: 1", "x-envoy-attempt-count: 2"), ("curl: (28) a", "curl: (7) a"),
         ])
     func tellingTexts(left: String, right: String) {
