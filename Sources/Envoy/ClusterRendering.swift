@@ -7,8 +7,8 @@ struct ClusterRendering {
     private static let unlimited = 4_294_967_295
 
     let nameservers: [IPEndpoint]
-    /// Raised to have Envoy replace all clusters.
-    let policyGeneration: Int
+    /// By cluster, 0 where none is given; raised to have Envoy replace it.
+    let policyGenerations: [String: Int]
     let transportSockets: TransportSocketRendering
 
     func cluster(_ cluster: Cluster) throws(EnvoyRenderingError) -> JSON {
@@ -44,7 +44,9 @@ struct ClusterRendering {
                 ]
             ],
             "metadata": [
-                "filter_metadata": [AccessLogRendering.metadataKey: ["policy_generation": .number(policyGeneration)]]
+                "filter_metadata": [
+                    AccessLogRendering.metadataKey: ["policy_generation": .number(policyGenerations[cluster.name] ?? 0)]
+                ]
             ],
         ]
     }

@@ -25,7 +25,7 @@ package struct EnvoyBootstrap: Sendable {
         var dynamic: JSON?
         switch resources {
         case .inline:
-            let all = try EnvoyResources(configuration, directory: nil, policyGeneration: 0)
+            let all = try EnvoyResources(configuration, directory: nil, policyGenerations: [:])
             (listeners, clusters) = (all.listeners, all.clusters)
             secrets = all.secrets.compactMap(\.secret)
             if secrets.count < all.secrets.count { clusters.append(SecretSource.agentClusterResource) }

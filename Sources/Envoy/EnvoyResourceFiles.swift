@@ -17,11 +17,12 @@ package struct EnvoyResourceFiles: Sendable {
     /// file, and connections that need it are refused.
     package let secrets: [(secret: String, name: String, content: String)]
 
-    /// Raising `policyGeneration` changes every cluster: Envoy makes them anew, closes kept connections, asks names.
+    /// Raising a cluster's number in `policyGenerations` changes it: Envoy makes it anew, closes its kept connections,
+    /// forgets its hosts and asks for their names.
     package init(
-        _ configuration: ProxyConfiguration, version: String, directory: String, policyGeneration: Int = 0
+        _ configuration: ProxyConfiguration, version: String, directory: String, policyGenerations: [String: Int] = [:]
     ) throws(EnvoyRenderingError) {
-        let all = try EnvoyResources(configuration, directory: directory, policyGeneration: policyGeneration)
+        let all = try EnvoyResources(configuration, directory: directory, policyGenerations: policyGenerations)
         func content(_ type: String, _ resources: [JSON]) -> String {
             let body: JSON = [
                 "version_info": .string(version), "resources": .array(resources.map { .typed(type, $0) }),

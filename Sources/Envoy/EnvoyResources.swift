@@ -12,7 +12,7 @@ struct EnvoyResources {
 
     /// `directory`: where route files are; nil puts routes into the listeners.
     init(
-        _ configuration: ProxyConfiguration, directory: String?, policyGeneration: Int
+        _ configuration: ProxyConfiguration, directory: String?, policyGenerations: [String: Int]
     ) throws(EnvoyRenderingError) {
         var routes: [(name: String, table: JSON)] = []
         for table in configuration.routes {
@@ -37,7 +37,7 @@ struct EnvoyResources {
             connectionManagers: ConnectionManagerRendering(routes: source),
             transportSockets: transportSockets)
         let clusterRendering = ClusterRendering(
-            nameservers: configuration.nameservers, policyGeneration: policyGeneration,
+            nameservers: configuration.nameservers, policyGenerations: policyGenerations,
             transportSockets: transportSockets)
         var listeners: [JSON] = []
         for listener in configuration.listeners { listeners.append(try listenerRendering.listener(listener)) }

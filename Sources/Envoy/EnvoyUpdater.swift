@@ -30,7 +30,7 @@ actor EnvoyUpdater {
     /// What the newest files were made from.
     private var configuration: ProxyConfiguration
     private var clusters: [Cluster] = []
-    private var policyGeneration = 0
+    private var policyGenerations: [String: Int] = [:]
     private var version = 0
     /// The newest content of each file, but for its version, and that version.
     private var files: [String: (content: String, version: String)] = [:]
@@ -55,7 +55,7 @@ actor EnvoyUpdater {
             fenceSocket: directory.fenceSocket)
         try directory.put("bootstrap.json", bootstrap.json)
         version = 1
-        let (plain, numbered) = try render(configuration, generation: 0)
+        let (plain, numbered) = try render(configuration, generations: [:])
         for (file, content) in zip(plain, numbered) { try write(file.name, file.content, content.content) }
         clusters = configuration.clusters
     }
@@ -67,7 +67,9 @@ actor EnvoyUpdater {
         try await wait(for: wanted, isStarting: true, isAlive: isAlive)
     }
 
-    /// Puts `configuration` in force, or the current one with all clusters made anew if `hasNewPolicies`.
+    /// Puts `configuration` in force, or the current one with clusters made anew if `hasNewPolicies`: those that hold
+    /// connections, which the policies may forbid now, and those whose names have no address, which may be had now. The
+    /// others go by the addresses that they know, as they would in a cluster.
     ///
     /// Throws `Refusal` or `Late`; the configuration of before is then in force again.
     func update(
@@ -75,15 +77,31 @@ actor EnvoyUpdater {
     ) async throws {
         await take()
         defer { release() }
-        let (previous, previousGeneration) = (self.configuration, policyGeneration)
-        if hasNewPolicies { policyGeneration += 1 }
+        let (previous, previousGenerations) = (self.configuration, policyGenerations)
+        if hasNewPolicies {
+            for name in try await clustersToRenew() { policyGenerations[name, default: 0] += 1 }
+        }
         do {
             try await apply(configuration ?? previous, isAlive: isAlive)
         } catch {
-            policyGeneration = previousGeneration
+            policyGenerations = previousGenerations
             try? await apply(previous, isAlive: isAlive)
             throw error
         }
+    }
+
+    private func clustersToRenew() async throws -> [String] {
+        let page = EnvoyStatisticsPage(
+            try await admin.get("/stats?filter=upstream_cx_active%7Cmembership_total"))
+        return configuration.clusters.filter { cluster in
+            func number(_ name: String) -> UInt64? {
+                let name = "cluster.\(cluster.name).\(name)"
+                return page.numbers[name] ?? page.numbers[EnvoyStatisticsPage.sanitized(name)]
+            }
+            let isDNS = cluster.discovery == .strictDNS || cluster.discovery == .logicalDNS
+            return number("upstream_cx_active") != 0 || isDNS && number("membership_total") == 0
+        }
+        .map(\.name)
     }
 
     private func take() async {
@@ -109,7 +127,7 @@ actor EnvoyUpdater {
         let leaving = clusters.filter { !names.contains($0.name) }
         var union = next
         union.clusters += leaving
-        let (plain, numbered) = try render(union, generation: policyGeneration)
+        let (plain, numbered) = try render(union, generations: policyGenerations)
         let changed = zip(plain, numbered).filter { files[$0.0.name]?.content != $0.0.content }
         guard !changed.isEmpty || !leaving.isEmpty else {
             configuration = next
@@ -128,7 +146,7 @@ actor EnvoyUpdater {
         try await wait(for: Wanted(routes: versions(of: routesInUse)), isAlive: isAlive)
         guard !leaving.isEmpty else { return }
         version += 1
-        let (plainEnd, numberedEnd) = try render(next, generation: policyGeneration)
+        let (plainEnd, numberedEnd) = try render(next, generations: policyGenerations)
         try await change(zip(plainEnd, numberedEnd).filter { $0.0.kind == .clusters }, isAlive: isAlive)
         clusters = next.clusters
     }
@@ -164,10 +182,10 @@ actor EnvoyUpdater {
     }
 
     /// The files with and without the current version.
-    private func render(_ configuration: ProxyConfiguration, generation: Int) throws -> ([File], [File]) {
+    private func render(_ configuration: ProxyConfiguration, generations: [String: Int]) throws -> ([File], [File]) {
         func files(version: String) throws -> [File] {
             let all = try EnvoyResourceFiles(
-                configuration, version: version, directory: directory.path, policyGeneration: generation)
+                configuration, version: version, directory: directory.path, policyGenerations: generations)
             return [
                 File(kind: .clusters, name: all.clusters.name, content: all.clusters.content),
                 File(kind: .listeners, name: all.listeners.name, content: all.listeners.content),
