@@ -74,7 +74,8 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .target(
-            name: "TestSupport", dependencies: ["Netlink", "CLinux", "NetworkAddresses"], path: "Tests/TestSupport"),
+            name: "TestSupport", dependencies: ["Envoy", "Netlink", "CLinux", "NetworkAddresses"],
+            path: "Tests/TestSupport"),
         .testTarget(name: "ArchitectureTests"),
         .testTarget(name: "RegularExpressionsTests", dependencies: ["RegularExpressions"]),
         .testTarget(name: "NetworkAddressesTests", dependencies: ["NetworkAddresses"]),
@@ -125,7 +126,8 @@ let package = Package(
         .testTarget(
             name: "LabTests",
             dependencies: [
-                "Lab", "DNS", "Evidence", "Manifests", "Mesh", "Netlink", "NetworkAddresses", "Nftables", "Proxy",
+                "Lab", "DNS", "Envoy", "Evidence", "Manifests", "Mesh", "Netlink", "NetworkAddresses", "Nftables",
+                "Proxy",
                 "ProxyModel", "TestSupport", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
                 nio("NIOConcurrencyHelpers"), .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ]),

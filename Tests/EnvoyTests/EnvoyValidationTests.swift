@@ -4,6 +4,7 @@ import Manifests
 import Mesh
 import NetworkAddresses
 import ProxyModel
+import TestSupport
 import Testing
 
 @Suite("Envoy takes what is rendered for it", .requiresEnvoy)

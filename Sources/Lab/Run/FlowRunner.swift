@@ -13,19 +13,22 @@ package struct FlowRunner: Sendable {
     private let enforcement: Scenario.Enforcement
     private let dns: DNSPlan
     private let node: NodePlan
+    private let timeoutMs: Int
 
     /// How long evidence may take to come in after the client has finished: it is all made in this process and kernel,
     /// so this is generous, and only flows with missing evidence wait for it.
     static let evidenceDeadline = Duration.seconds(2)
-    /// How long clients wait for an answer; for one that need not come they wait no longer than resolvers do.
-    private static let timeoutMs = 60_000
+    /// How long clients wait for an answer, unless told otherwise; for one that need not come they wait no longer than resolvers do.
     private static let datagramTimeoutMs = 5_000
 
-    package init(lab: RunningLab, enforcement: Scenario.Enforcement, dns: DNSPlan, node: NodePlan) {
+    package init(
+        lab: RunningLab, enforcement: Scenario.Enforcement, dns: DNSPlan, node: NodePlan, timeoutMs: Int = 60_000
+    ) {
         self.lab = lab
         self.enforcement = enforcement
         self.dns = dns
         self.node = node
+        self.timeoutMs = timeoutMs
     }
 
     /// Sends the flow as often as it asks, one after the other; the first that differs from the expectation counts.
@@ -262,7 +265,7 @@ package struct FlowRunner: Sendable {
             kind: kind, target: target, port: flow.port, path: flow.path, method: flow.method,
             headers: flow.headers.map { ($0.name, $0.value) }, body: flow.body, httpVersion: flow.httpVersion,
             serverName: flow.sni, hostHeader: flow.hostHeader, family: family,
-            timeoutMs: flow.scheme.isConnectionless ? Self.datagramTimeoutMs : Self.timeoutMs)
+            timeoutMs: flow.scheme.isConnectionless ? Self.datagramTimeoutMs : timeoutMs)
     }
 }
 

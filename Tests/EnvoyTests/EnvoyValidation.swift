@@ -1,18 +1,6 @@
 import Envoy
 import Foundation
 import Netlink
-import Testing
-
-extension Trait where Self == ConditionTrait {
-    /// The test runs Envoy: it is skipped where that is not installed.
-    ///
-    /// In CI, where nobody would notice, it is not skipped and fails.
-    static var requiresEnvoy: Self {
-        .enabled(
-            if: (try? EnvoyLocator().find()) != nil || ProcessInfo.processInfo.environment["CI"] != nil,
-            "needs Envoy; install it with `make setup-envoy`")
-    }
-}
 
 /// Asks Envoy itself whether it takes a bootstrap.
 enum EnvoyValidation {

@@ -1,0 +1,29 @@
+import Foundation
+import TestSupport
+import Testing
+
+@Suite(.serialized) struct EnvoyKernelTests {
+    @Test("Where Envoy is asked for and there is none, nothing is made and the exit status is 3", .requiresRoot)
+    func missing() throws {
+        let asking = Sample.scenario().replacing("spec:", with: "spec:\n  dataPlane: envoy", maxReplacements: 1)
+        try withDirectory(["scenario.yaml": asking, "pod.yaml": Sample.pod]) { directory in
+            let run = try BuiltProgram.run("run", directory, "--envoy", "/none", "--output", directory + "/out")
+            #expect(run.status == 3 && run.output == "")
+            #expect(run.diagnostics.contains("--envoy /none"))
+            #expect(!FileManager.default.fileExists(atPath: directory + "/out"))
+            // The command line's choice needs none.
+            #expect(try BuiltProgram.run("run", directory, "--data-plane", "bundled").status == 0)
+        }
+    }
+
+    @Test("--output has each Envoy's bootstrap", .requiresRoot, .requiresEnvoy)
+    func bootstrap() throws {
+        try withDirectory(["scenario.yaml": Sample.scenario(), "pod.yaml": Sample.pod]) { directory in
+            let out = directory + "/out"
+            let run = try BuiltProgram.run("run", directory, "--data-plane", "envoy", "--output", out)
+            #expect(run.status == 0, "\(run.output)\(run.diagnostics)")
+            let text = try String(contentsOfFile: out + "/sample/default/sleep/envoy.json", encoding: .utf8)
+            #expect(text.contains("\"static_resources\""))
+        }
+    }
+}
