@@ -26,4 +26,24 @@ import Testing
             #expect(text.contains("\"static_resources\""))
         }
     }
+
+    @Test(
+        "An Envoy that is killed ends its scenario at once: exit status 4, with its pod", .requiresRoot, .requiresEnvoy)
+    func crash() throws {
+        // The pod's own Envoy: the one in this network.
+        let script = """
+            for p in /proc/[0-9]*; do if [ "$(readlink $p/ns/net)" = "$(readlink /proc/self/ns/net)" ] && \
+            tr '\\0' ' ' <$p/cmdline | grep -q '^envoy '; then kill -9 ${p#/proc/}; fi; done; sleep 60
+            """
+        let scenario =
+            Sample.scenario() + "\n      commands:\n        - {in: default/sleep, uid: 0, run: '"
+            + script.replacing("'", with: "''") + "', expect: {exitCode: 0}}\n"
+        try withDirectory(["scenario.yaml": scenario, "pod.yaml": Sample.pod]) { directory in
+            let started = ContinuousClock.now
+            let run = try BuiltProgram.run("run", directory, "--data-plane", "envoy")
+            #expect(run.status == 4, "\(run.output)\(run.diagnostics)")
+            #expect(run.output.contains("default/sleep") && run.output.contains("signal 9"), "\(run.output)")
+            #expect(ContinuousClock.now - started < .seconds(20))
+        }
+    }
 }
