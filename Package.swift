@@ -39,7 +39,11 @@ let package = Package(
             name: "Proxy",
             dependencies: [
                 "ProxyModel", "NetworkAddresses", "RegularExpressions", nio("NIOCore"), nio("NIOPosix"),
-                nio("NIOHTTP1"), nio("NIOConcurrencyHelpers"),
+                nio("NIOHTTP1"), nio("NIOConcurrencyHelpers"), nio("NIOTLS"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "X509", package: "swift-certificates"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "SwiftASN1", package: "swift-asn1"),
             ]),
         .target(
             name: "Envoy",
@@ -92,6 +96,10 @@ let package = Package(
             dependencies: [
                 "Proxy", "ProxyModel", "NetworkAddresses", "TestSupport", nio("NIOCore"), nio("NIOPosix"),
                 nio("NIOHTTP1"), nio("NIOConcurrencyHelpers"), nio("NIOEmbedded"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "X509", package: "swift-certificates"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "SwiftASN1", package: "swift-asn1"),
             ]),
         .testTarget(
             name: "EnvoyTests",

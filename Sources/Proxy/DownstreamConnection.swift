@@ -21,6 +21,8 @@ final class DownstreamConnection: @unchecked Sendable {
     var listener: Listener?
     var chain: FilterChain?
     var serverName: String?
+    /// nil where the chain has no transport socket.
+    var tls: TLSSession?
     weak var peer: (any DownstreamPeer)?
 
     init(id: UInt64, source: IPEndpoint, destination: IPEndpoint) {

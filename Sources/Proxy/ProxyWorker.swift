@@ -15,6 +15,7 @@ final class ProxyWorker: @unchecked Sendable {
     let statistics = ProxyStatistics()
     let log = RecordLog()
     let dialer: UpstreamDialer
+    let transportSockets = TransportSockets()
     private(set) var snapshot: ProxySnapshot?
     private(set) var clusters: [String: ClusterRuntime] = [:]
     private let initial: ProxyConfiguration
@@ -93,6 +94,7 @@ final class ProxyWorker: @unchecked Sendable {
         let old = self.snapshot
         self.snapshot = snapshot
         if old?.model.accessLog != snapshot.model.accessLog { log.configure(snapshot.model.accessLog) }
+        transportSockets.adopt(snapshot.model.secrets ?? [])
         var next: [String: ClusterRuntime] = [:]
         for model in snapshot.model.clusters where next[model.name] == nil {
             if let cluster = clusters[model.name] {
@@ -130,6 +132,9 @@ final class ProxyWorker: @unchecked Sendable {
             let chains = listener.filterChains + (listener.defaultFilterChain.map { [$0] } ?? [])
             for name in ["downstream_cx_total", "no_filter_chain_match", "downstream_listener_filter_remote_close"] {
                 _ = statistics.counter(listener.statisticsPrefix + name)
+            }
+            if chains.contains(where: { $0.transportSocket != nil }) {
+                ListenerTLSCounters(statistics: statistics, prefix: listener.statisticsPrefix).declare()
             }
             for chain in chains {
                 switch chain.filter {
@@ -192,8 +197,10 @@ final class ProxyWorker: @unchecked Sendable {
     }
 
     /// Hands a record to the lab; only logged chains have it in the access log too.
-    func write(_ record: AccessLogRecord, of connection: DownstreamConnection) {
-        if connection.chain?.isLogged ?? true { log.append(record) }
+    func write(_ record: AccessLogRecord, of connection: DownstreamConnection, isLogged: Bool = true) {
+        var record = record
+        connection.tls?.describe(&record)
+        if isLogged, connection.chain?.isLogged ?? true { log.append(record) }
         sink(.record(connection: connection.id, record))
     }
 

@@ -56,7 +56,7 @@ package struct Route: Codable, Equatable, Sendable {
 }
 
 /// How a string is compared; `regex` must match the whole of it (RE2).
-package enum StringMatch: Codable, Equatable, Sendable {
+package enum StringMatch: Codable, Hashable, Sendable {
     case exact(String)
     case prefix(String)
     case suffix(String)

@@ -8,7 +8,7 @@ package enum TLSProtocolVersion: String, Codable, Sendable, Comparable {
 
 /// Envoy: `CertificateValidationContext`. The peer's chain must lead to a trusted root, and one of its alternative names
 /// must match, if there are matchers.
-package struct CertificateValidation: Codable, Equatable, Sendable {
+package struct CertificateValidation: Codable, Hashable, Sendable {
     /// Name of the `ProxySecret` with the trusted roots. nil trusts every chain, as Envoy does without `trusted_ca`.
     package var trustedCA: String?
     /// Matched against DNS names, URIs and addresses alike; any match will do. Empty takes every name.
@@ -27,7 +27,7 @@ package struct CertificateValidation: Codable, Equatable, Sendable {
 ///
 /// As in Envoy, connections to a chain whose secrets are missing are closed at once and counted in
 /// `listener.X.server_ssl_socket_factory.downstream_context_secrets_not_ready`.
-package struct DownstreamTLSContext: Codable, Equatable, Sendable {
+package struct DownstreamTLSContext: Codable, Hashable, Sendable {
     /// Name of the `ProxySecret` with certificate chain and key.
     package var tlsCertificate: String
     /// Refuses clients without a certificate. Otherwise one is asked for if there is a `validation`, and checked if
@@ -57,7 +57,7 @@ package struct DownstreamTLSContext: Codable, Equatable, Sendable {
 ///
 /// As in Envoy, connections of a cluster whose secrets are missing fail before anything is sent, with the reason
 /// `TLS_error:_Secret_is_not_supplied_by_SDS`.
-package struct UpstreamTLSContext: Codable, Equatable, Sendable {
+package struct UpstreamTLSContext: Codable, Hashable, Sendable {
     /// The SNI; nil sends none, unless `autoServerName` gives one.
     package var serverName: String?
     /// The request's Host is the SNI (Envoy: `auto_sni`; HTTP only). It wins over `serverName`.

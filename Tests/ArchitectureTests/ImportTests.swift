@@ -14,7 +14,9 @@ private let allowed: [String: Set<String>] = [
     // `CYaml` is the libyaml inside Yams: its events let us bound what a hostile file expands to, Yams' trees don't.
     "Manifests": ["NetworkAddresses", "RegularExpressions", "CYaml"],
     "ProxyModel": ["NetworkAddresses"],
-    "Proxy": Set(["NetworkAddresses", "ProxyModel", "RegularExpressions"]).union(nio),
+    "Proxy": Set([
+        "NetworkAddresses", "ProxyModel", "RegularExpressions", "NIOTLS", "NIOSSL", "X509", "Crypto", "SwiftASN1",
+    ]).union(nio),
     "Envoy": Set(["NetworkAddresses", "ProxyModel", "Proxy", "Netlink"]).union(nio),
     "DNS": Set(["NetworkAddresses", "Proxy", "CLdns"]).union(nio),
     "Mesh": ["NetworkAddresses", "Manifests", "ProxyModel", "Nftables"],

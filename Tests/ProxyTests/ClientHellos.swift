@@ -1,7 +1,10 @@
 /// ClientHellos for tests, built from the structs of RFC 8446.
 enum ClientHellos {
-    static func make(serverName: String?, padding: Int = 0, recordSize: Int = 16_384) -> [UInt8] {
+    static func make(
+        serverName: String?, padding: Int = 0, recordSize: Int = 16_384, extensions others: [(Int, [UInt8])] = []
+    ) -> [UInt8] {
         var extensions: [UInt8] = []
+        for (type, data) in others { extensions += u16(type) + u16(data.count) + data }
         if let serverName {
             let name = Array(serverName.utf8)
             // server_name: list length, host_name (0), name

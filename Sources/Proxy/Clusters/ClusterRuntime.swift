@@ -28,12 +28,20 @@ final class ClusterRuntime: @unchecked Sendable {
         self.model = model
         let sameNames =
             old.discovery == model.discovery && old.endpoints == model.endpoints && old.dnsFamilies == model.dnsFamilies
+        let sameTransport =
+            old.transportSocket == model.transportSocket && old.transportSocketMatches == model.transportSocketMatches
+            && old.endpoints.map(\.metadata) == model.endpoints.map(\.metadata)
+        if !sameTransport { closeIdle() }
         if !sameNames || model.discovery.isStatic { discover() }
     }
 
     /// What can be reached is another matter now: asks again for names that gave no address, and keeps no connection.
     func meetNewPolicies() {
         names?.askAgain()
+        closeIdle()
+    }
+
+    private func closeIdle() {
         for host in hosts { host.closeIdle() }
         for host in originalHosts.values { host.closeIdle() }
     }

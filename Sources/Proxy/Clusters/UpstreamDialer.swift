@@ -16,23 +16,31 @@ struct UpstreamDialer: Sendable {
     let context: any NetworkContext
     let loop: any EventLoop
 
-    /// Starts to connect. `prepare` puts handlers into the new channel's pipeline, synchronously.
+    /// Starts to connect. `prepare` puts handlers into the new channel's pipeline, synchronously. With a `transport`
+    /// the connection is made when its handshake is done, within the same time.
     ///
     /// Must be called on the loop: then NIO makes the socket, binds it and calls `connect` before this returns, so
     /// namespace and owner are right and the local address is known without waiting for the peer.
     func dial(
         _ endpoint: IPEndpoint, from source: IPAddress?, timeoutMs: Int, allowsHalfClosure: Bool,
-        prepare: @escaping @Sendable (any Channel) throws -> Void
+        transport: UpstreamTransport? = nil, prepare: @escaping @Sendable (any Channel) throws -> Void
     ) -> UpstreamAttempt {
+        let timeLimit = TimeAmount.milliseconds(Int64(timeoutMs))
+        let secured = transport.map { _ in loop.makePromise(of: Void.self) }
         let made = NIOLoopBoundBox<(any Channel)?>(nil, eventLoop: loop)
         let future: EventLoopFuture<any Channel>
         do {
             let target = try SocketAddress(endpoint)
             var bootstrap = ClientBootstrap(group: loop)
-                .connectTimeout(.milliseconds(Int64(timeoutMs)))
+                .connectTimeout(timeLimit)
                 .channelInitializer { channel in
                     made.value = channel
-                    return channel.eventLoop.makeCompletedFuture { try prepare(channel) }
+                    return channel.eventLoop.makeCompletedFuture {
+                        if let transport, let secured {
+                            try transport.install(in: channel, timeLimit: timeLimit, promise: secured)
+                        }
+                        try prepare(channel)
+                    }
                 }
             if allowsHalfClosure {
                 bootstrap = bootstrap.channelOption(.allowRemoteHalfClosure, value: true)
@@ -43,7 +51,11 @@ struct UpstreamDialer: Sendable {
             future = loop.makeFailedFuture(error)
         }
         let local = made.value.flatMap(Self.localEndpoint)
-        return UpstreamAttempt(channel: made.value, local: local, connected: future)
+        guard let secured else { return UpstreamAttempt(channel: made.value, local: local, connected: future) }
+        // The handshake's promise hears of a connect that failed, too; a second end changes nothing.
+        future.whenFailure { secured.fail($0) }
+        let connected = secured.futureResult.flatMap { future }
+        return UpstreamAttempt(channel: made.value, local: local, connected: connected)
     }
 
     /// The bound address; nil while it is a wildcard.
@@ -62,6 +74,10 @@ struct ConnectFailure {
 
     /// `immediate`: the kernel refused to send anything, as without a route.
     init(_ error: any Error, immediate: Bool = false) {
+        if let failure = error as? TLSHandshakeFailure {
+            (isTimeout, isCancelled, reason) = (failure.isTimeout, false, failure.reason)
+            return
+        }
         switch error as? ChannelError {
         case .connectTimeout?:
             (isTimeout, isCancelled) = (true, false)

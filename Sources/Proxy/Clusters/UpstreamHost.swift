@@ -18,8 +18,10 @@ final class UpstreamHost: @unchecked Sendable {
 
     var isUnused: Bool { active == 0 && idle.isEmpty }
 
-    /// The most recently used idle connection.
-    func takeIdle() -> HTTPUpstreamConnection? { idle.popLast() }
+    /// The most recently used idle connection that was made with this SNI (Envoy pools them by it).
+    func takeIdle(serverName: String?) -> HTTPUpstreamConnection? {
+        idle.lastIndex { $0.transport?.serverName == serverName }.map { idle.remove(at: $0) }
+    }
 
     /// Keeps a connection for the next request, or closes it when the host has left its cluster.
     func keep(_ connection: HTTPUpstreamConnection) {

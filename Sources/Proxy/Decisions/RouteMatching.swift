@@ -153,6 +153,9 @@ struct CompiledStringMatch: Sendable {
 
     var isPresence: Bool { if case .present = kind { true } else { false } }
 
+    /// The text of an exact match.
+    var exactText: String? { if case .exact(let bytes) = kind { String(decoding: bytes, as: UTF8.self) } else { nil } }
+
     func matches(_ value: Substring) -> Bool {
         switch kind {
         case .present: true

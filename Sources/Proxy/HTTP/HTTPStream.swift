@@ -59,7 +59,8 @@ final class HTTPStream: @unchecked Sendable {
         requestEnded = endOfRequest
         describe(head)
         do {
-            let request = try IncomingRequest(head, acceptsHTTP10: manager.acceptsHTTP10)
+            var request = try IncomingRequest(head, acceptsHTTP10: manager.acceptsHTTP10)
+            if connection.downstream.tls != nil { request.scheme = "https" }
             self.request = request
             record.authority = request.authority.isEmpty ? nil : request.authority
             record.path = request.path
@@ -155,7 +156,7 @@ final class HTTPStream: @unchecked Sendable {
         case .forward(let action):
             rewriting = HeaderRewriting.RequestContext(
                 manager: manager, virtualHost: virtualHost.model, route: route, action: action,
-                source: connection.downstream.source, requestID: record.requestID)
+                source: connection.downstream.source, requestID: record.requestID, tls: connection.downstream.tls)
             guard let name = action.clusters.randomCluster(), let cluster = worker.clusters[name] else {
                 reply(.clusterNotFound)
                 return
@@ -185,21 +186,22 @@ final class HTTPStream: @unchecked Sendable {
         self.host = host
         host.active += 1
         record.upstreamHost = host.endpoint
-        if let kept = host.takeIdle() {
+        let transport = worker.transport(of: cluster, to: host, authority: request?.authority)
+        if let kept = host.takeIdle(serverName: transport?.serverName) {
             worker.reportConnecting(
                 connection.downstream, local: kept.local, to: host.endpoint, cluster: cluster.model.name,
                 request: record.requestID, isReused: true)
             send(on: kept)
         } else {
-            connect(to: host, cluster)
+            connect(to: host, cluster, transport)
         }
     }
 
-    private func connect(to host: UpstreamHost, _ cluster: ClusterRuntime) {
-        let made = HTTPUpstreamConnection(cluster: cluster, host: host)
+    private func connect(to host: UpstreamHost, _ cluster: ClusterRuntime, _ transport: UpstreamTransport?) {
+        let made = HTTPUpstreamConnection(cluster: cluster, host: host, transport: transport)
         let dialled = worker.dialer.dial(
             host.endpoint, from: cluster.sourceAddress(for: host.endpoint.address.family),
-            timeoutMs: cluster.model.connectTimeoutMs, allowsHalfClosure: false
+            timeoutMs: cluster.model.connectTimeoutMs, allowsHalfClosure: false, transport: transport
         ) { try made.install(in: $0) }
         pendingConnect = dialled.channel
         worker.reportConnecting(
@@ -233,6 +235,7 @@ final class HTTPStream: @unchecked Sendable {
         }
         self.upstream = upstream
         record.upstreamLocalAddress = upstream.local
+        upstream.transport?.session.describeUpstream(&record)
         upstream.write(.head(HeaderRewriting.upstreamHead(of: request, rewriting, attempt: retries + 1)))
         for bytes in body { upstream.write(.body(.byteBuffer(bytes))) }
         if requestEnded {

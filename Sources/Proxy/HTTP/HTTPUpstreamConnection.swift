@@ -10,6 +10,8 @@ final class HTTPUpstreamConnection: ChannelDuplexHandler, @unchecked Sendable {
 
     let cluster: ClusterRuntime
     let host: UpstreamHost
+    /// nil without TLS.
+    let transport: UpstreamTransport?
     private(set) var local: IPEndpoint?
     private var stream: HTTPStream?
     /// Whose output waits for a flush, also after its stream has ended.
@@ -20,9 +22,10 @@ final class HTTPUpstreamConnection: ChannelDuplexHandler, @unchecked Sendable {
     private var responseKeepsAlive = false
     private var failure = UpstreamReset.connectionTermination
 
-    init(cluster: ClusterRuntime, host: UpstreamHost) {
+    init(cluster: ClusterRuntime, host: UpstreamHost, transport: UpstreamTransport?) {
         self.cluster = cluster
         self.host = host
+        self.transport = transport
     }
 
     func install(in channel: any Channel) throws {

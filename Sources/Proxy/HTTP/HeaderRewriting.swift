@@ -16,6 +16,8 @@ enum HeaderRewriting {
         var action: ForwardAction
         var source: IPEndpoint
         var requestID: String?
+        /// nil where the proxy does not terminate TLS.
+        var tls: TLSSession?
     }
 
     /// The head to send upstream on the given attempt (1 is the first). Names are lower case, as Envoy writes them.
@@ -27,6 +29,7 @@ enum HeaderRewriting {
         let nominated = connectionOptions(of: request.headers)
         var forwardedProto: String?
         var forwardedFor: [String] = []
+        var forwardedCertificates: [String] = []
         for (name, value) in request.headers {
             let name = name.lowercased()
             if hopByHop.contains(name) || nominated.contains(name) { continue }
@@ -35,6 +38,7 @@ enum HeaderRewriting {
             case "te" where value.lowercased() != "trailers": continue
             case "x-forwarded-proto": forwardedProto = value
             case "x-forwarded-for": forwardedFor.append(value)
+            case ForwardedClientCertificate.headerName: forwardedCertificates.append(value)
             case "x-envoy-attempt-count", "x-envoy-expected-rq-timeout-ms", "x-envoy-internal",
                 "x-envoy-external-address", "x-envoy-decorator-operation":
                 continue
@@ -47,7 +51,13 @@ enum HeaderRewriting {
         case .chunked: fields.append(("transfer-encoding", "chunked"))
         }
         let manager = context.manager
-        fields.append(("x-forwarded-proto", manager.usesRemoteAddress ? request.scheme : forwardedProto ?? "http"))
+        fields.append(
+            ("x-forwarded-proto", manager.usesRemoteAddress ? request.scheme : forwardedProto ?? request.scheme))
+        if let told = ForwardedClientCertificate.value(
+            manager.clientCertificateForwarding, received: forwardedCertificates, session: context.tls)
+        {
+            fields.append((ForwardedClientCertificate.headerName, told))
+        }
         if manager.usesRemoteAddress {
             let address = context.source.address
             forwardedFor.append(address.description)

@@ -9,7 +9,8 @@ struct IncomingRequest: RoutableRequest {
     }
 
     let method: String
-    let scheme = "http"
+    /// `https` where the proxy terminates TLS.
+    var scheme = "http"
     let authority: String
     let path: String
     let headers: HTTPHeaders

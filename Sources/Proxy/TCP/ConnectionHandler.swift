@@ -13,6 +13,8 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
 
     private enum State {
         case inspecting(ConnectionInspector)
+        /// Waits for the handshake of a TLS chain whose filter is HTTP.
+        case securing
         case connecting
         case relaying(UpstreamRelayHandler)
         case http
@@ -92,7 +94,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
         case .connecting: peek(&bytes)
         case .relaying(let upstream): forward(bytes, to: upstream)
         case .http: context.fireChannelRead(data)
-        case .ended: break
+        case .securing, .ended: break
         }
     }
 
@@ -146,7 +148,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
             case .inspecting: true
             case .connecting: peeked.readableBytes < Self.peekLimit
             case .relaying(let upstream): upstream.isWritable
-            case .http, .ended: true
+            case .securing, .http, .ended: true
             }
         if mayRead { context.read() } else { hasHeldRead = true }
     }
@@ -172,10 +174,69 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
             end(flags: ["NR"], details: "filter_chain_not_found")
             return
         }
+        if let model = chain.transportSocket {
+            secure(chain, model, connection)
+            return
+        }
         switch chain.filter {
         case .tcpProxy(let proxy): startTCP(proxy)
         case .httpConnectionManager(let manager): startHTTP(manager, connection)
         }
+    }
+
+    // MARK: TLS
+
+    /// Puts TLS before this handler, which then sees plain bytes.
+    ///
+    /// As in Envoy a TCP chain connects at once, beside the handshake; an HTTP chain can't begin before it.
+    private func secure(_ chain: FilterChain, _ model: DownstreamTLSContext, _ connection: DownstreamConnection) {
+        guard let context, let listener = connection.listener else { return }
+        let counters = ListenerTLSCounters(statistics: worker.statistics, prefix: listener.statisticsPrefix)
+        state = .securing
+        guard let socket = worker.transportSockets.server(model) else {
+            counters.secretMissing()
+            handshakeFailed(TLSHandshakeFailure.missingSecret)
+            return
+        }
+        do {
+            connection.tls = try DownstreamTransport.install(socket, of: chain, in: context, before: self) { result in
+                counters.ended(result)
+                switch result {
+                case .success: self.handshakeDone()
+                case .failure(let error): self.handshakeFailed(error)
+                }
+            }
+        } catch {
+            context.close(promise: nil)
+            return
+        }
+        if case .tcpProxy(let proxy) = chain.filter { startTCP(proxy) }
+        let ciphertext = peeked
+        peeked = ByteBuffer()
+        guard ciphertext.readableBytes > 0 else { return }
+        context.pipeline.fireChannelRead(ciphertext)
+        context.pipeline.fireChannelReadComplete()
+    }
+
+    private func handshakeDone() {
+        guard case .securing = state, let connection,
+            case .httpConnectionManager(let manager)? = connection.chain?.filter
+        else { return }
+        startHTTP(manager, connection)
+    }
+
+    /// A TCP chain logs the connection, an HTTP chain has no request to log: then only the lab learns of it.
+    private func handshakeFailed(_ error: any Error) {
+        let reason = (error as? TLSHandshakeFailure)?.reason
+        if let connection, record == nil {
+            var unlogged = connection.makeRecord(
+                .tcp, streamID: worker.nextStreamID(), startTime: connection.startTime)
+            unlogged.downstreamTransportFailureReason = reason
+            unlogged.durationMs = connection.startedAt.millisecondsAgo
+            worker.write(unlogged, of: connection, isLogged: false)
+        }
+        if case .relaying(let upstream) = state { upstream.downstreamClosed(byReset: false) }
+        end()
     }
 
     /// The listeners may have changed while the inspectors waited for bytes.
@@ -213,9 +274,10 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
         }
         record?.upstreamHost = host.endpoint
         let upstream = UpstreamRelayHandler(downstream: self, cluster: cluster, host: host)
+        let transport = worker.transport(of: cluster, to: host)
         let attempt = worker.dialer.dial(
             host.endpoint, from: cluster.sourceAddress(for: host.endpoint.address.family),
-            timeoutMs: cluster.model.connectTimeoutMs, allowsHalfClosure: true
+            timeoutMs: cluster.model.connectTimeoutMs, allowsHalfClosure: true, transport: transport
         ) { try $0.pipeline.syncOperations.addHandler(upstream) }
         pendingConnect = attempt.channel
         worker.reportConnecting(connection, local: attempt.local, to: host.endpoint, cluster: cluster.model.name)
@@ -224,7 +286,12 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
         attempt.connected.whenComplete { result in
             self.pendingConnect = nil
             switch result {
-            case .success(let channel): self.connected(upstream, channel)
+            case .success(let channel):
+                if var record = self.record {
+                    transport?.session.describeUpstream(&record)
+                    self.record = record
+                }
+                self.connected(upstream, channel)
             case .failure(let error):
                 upstream.failed(error)
                 self.connectFailed(ConnectFailure(error, immediate: isImmediate.value))
@@ -252,7 +319,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
 
     private func connectFailed(_ failure: ConnectFailure) {
         guard case .connecting = state else { return }
-        record?.upstreamTransportFailureReason = failure.reason ?? "connection_timeout"
+        record?.upstreamTransportFailureReason = failure.isTimeout ? "connection_timeout" : failure.reason
         end(flags: ["UF", "URX"])
     }
 
@@ -312,7 +379,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
         case .connecting:
             timer = worker.loop.scheduleTask(in: Self.leftGrace) { self.end(flags: ["DC"]) }
         case .relaying(let upstream): upstream.downstreamEnded()
-        case .http, .ended: break
+        case .securing, .http, .ended: break
         }
     }
 
