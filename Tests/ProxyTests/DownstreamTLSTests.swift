@@ -175,6 +175,7 @@ import Testing
                 try wrong.handshake()
                 if try wrong.receive().isEmpty { throw TLSPeer.HandshakeFailed(description: "closed") }
             }
+            #expect(bench.closed())
             #expect(statistic(bench, "ssl.fail_verify_error") == 1)
         }
     }
@@ -237,8 +238,6 @@ import Testing
     @Test("a secret that comes with an update is used by the next connection")
     func secretArrives() async throws {
         let origin = try Origin.http()
-        let address = IPEndpoint(.loopbackIPv4, 0)
-        _ = address
         try await TestBench.run({
             var result = configuration(at: $0, origin: origin.endpoint, context())
             result.secrets = []

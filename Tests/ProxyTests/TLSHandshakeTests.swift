@@ -66,7 +66,7 @@ import Testing
         let origin = try Origin.echo()
         try await TestBench.run({ configuration(at: $0, origin: origin.endpoint) }) { bench in
             let socket = try bench.connect()
-            try? socket.send(ClientHellos.make(serverName: "api.example", padding: 65_000))
+            try? socket.send(ClientHellos.make(serverName: "api.example", padding: 65_460))
             #expect(socket.receivesNothing)
             #expect(bench.record()?.responseFlags == ["NR"])
         }
@@ -117,6 +117,7 @@ import Testing
             let client = try TLSPeer.client(
                 bench.connect(), serverName: "api.example", maximum: .tlsv11, minimum: .tlsv1)
             #expect(throws: (any Error).self) { try client.handshake() }
+            #expect(bench.closed())
             #expect(statistic(bench, "ssl.connection_error") == 1)
         }
     }

@@ -42,12 +42,21 @@ final class TLSPeer: @unchecked Sendable {
         func channelInactive(context: ChannelHandlerContext) { ended = true }
     }
 
+    /// Keeps the channel open: an end of output is the socket's matter, not the embedded channel's.
+    private final class OutputEnd: ChannelOutboundHandler {
+        typealias OutboundIn = ByteBuffer
+
+        func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+            if mode == .output { promise?.succeed(()) } else { context.close(mode: mode, promise: promise) }
+        }
+    }
+
     private init(_ socket: BlockingSocket, _ handler: NIOSSLHandler) throws {
         self.socket = socket
         observer = Observer()
         channel = EmbeddedChannel()
         channel.allowRemoteHalfClosure = true
-        try channel.pipeline.syncOperations.addHandlers([handler, observer])
+        try channel.pipeline.syncOperations.addHandlers([OutputEnd(), handler, observer])
         try channel.connect(to: SocketAddress(unixDomainSocketPath: "/nowhere")).wait()
     }
 

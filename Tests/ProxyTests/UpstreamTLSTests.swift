@@ -160,7 +160,6 @@ import Testing
 
     @Test("servers that don't speak TLS, or not ours, are told apart")
     func notTLS() async throws {
-        let plain = try Origin.http()
         let closing = try Origin { _ = try $0.receive() }
         let wrongVersion = "TLS_error:|268435703:SSL_routines:OPENSSL_internal:WRONG_VERSION_NUMBER:TLS_error_end"
         let banner = try Origin { socket in
@@ -169,7 +168,6 @@ import Testing
         }
         try await expectFailure(of: banner.endpoint, wrongVersion, counter: "connection_error")
         try await expectFailure(of: closing.endpoint, nil, counter: nil)
-        _ = plain
         let old = try Origin.tls(site, maximum: .tlsv12, Self.answer)
         var cluster = cluster(old.endpoint)
         cluster.transportSocket?.minimumVersion = .tls13

@@ -20,12 +20,11 @@ struct TransportSocket: Sendable {
                 promise.succeed(.certificateVerified)
                 return
             }
-            promise.futureResult.eventLoop.makeFutureWithTask {
+            promise.futureResult.eventLoop.run {
                 await verifier.failure(of: certificates, expecting: names)
-            }.whenComplete { result in
-                if case .success(let failure) = result { session.certificateFailure = failure }
-                let isAccepted = if case .success(nil) = result { true } else { false }
-                promise.succeed(isAccepted ? .certificateVerified : .failed)
+            }.whenSuccess { failure in
+                session.certificateFailure = failure
+                promise.succeed(failure == nil ? .certificateVerified : .failed)
             }
         }
     }
