@@ -52,6 +52,20 @@ struct Finding: Sendable, Equatable {
     var right: String?
 }
 
+extension Finding {
+    /// The two values; of texts with several lines those lines that only one side has.
+    var distinctLines: (left: String, right: String) {
+        func lines(_ text: String?, without other: String?) -> String {
+            guard let text else { return "-" }
+            let others = Set((other ?? "").split(separator: "\n"))
+            let own = text.split(separator: "\n", omittingEmptySubsequences: false).filter { !others.contains($0) }
+            return own.map { $0.count > 200 ? $0.prefix(200) + "…" : String($0) }.joined(separator: "\n")
+                .debugDescription
+        }
+        return (lines(left, without: right), lines(right, without: left))
+    }
+}
+
 extension ScenarioComparison {
     var findings: [Finding] {
         let own = differences.map {

@@ -92,14 +92,25 @@ struct DifferentialRun {
 
     private func description(of group: Group) -> String {
         let list = group.indexes.prefix(12).map { "\($0)" }.joined(separator: ", ")
-        let difference = group.difference
-        return """
-            \(group.indexes.count) × \(group.kind)
-                meshes \(list)\(group.indexes.count > 12 ? ", …" : "")
-                \(difference.subject) of \(group.example.index): \(difference.field)
-                    \(options.left.rawValue): \(difference.left ?? "-")
-                    \(options.right.rawValue): \(difference.right ?? "-")
-            """
+        let subject = group.difference.subject
+        let flow = group.example.mesh.flows.first { $0["id"]?.string == subject }
+        var lines = [
+            "\(group.indexes.count) × \(group.kind)",
+            "    meshes \(list)\(group.indexes.count > 12 ? ", …" : "")",
+            "    mesh \(group.example.index): \(flow.map { shown($0) } ?? subject)",
+        ]
+        for finding in group.example.outcome.comparison.findings where finding.subject == subject {
+            let (left, right) = finding.distinctLines
+            lines.append(
+                "        \(finding.field): \(options.left.rawValue) \(left), \(options.right.rawValue) \(right)")
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    private func shown(_ flow: YAMLValue) -> String {
+        var flow = flow
+        flow["expect"] = nil
+        return String(flow.inline.prefix(400))
     }
 
     // MARK: Shrinking
