@@ -54,6 +54,15 @@ struct EnvoyLogLine: Decodable, Sendable {
     var upstreamConnectionID: UInt64?
     var downstreamLocalAddress: String?
     var downstreamRemoteAddress: String?
+    /// The peer itself, whatever `x-forwarded-for` says.
+    var downstreamDirectRemoteAddress: String?
+    var downstreamTLSVersion: String?
+    var downstreamPeerURISAN: String?
+    var downstreamPeerSubject: String?
+    var downstreamLocalURISAN: String?
+    var downstreamTransportFailureReason: String?
+    var upstreamTLSVersion: String?
+    var upstreamPeerURISAN: String?
     var requestedServerName: String?
     var routeName: String?
     var routeOrigin: String?
@@ -83,6 +92,14 @@ struct EnvoyLogLine: Decodable, Sendable {
         case upstreamConnectionID = "upstream_connection_id"
         case downstreamLocalAddress = "downstream_local_address"
         case downstreamRemoteAddress = "downstream_remote_address"
+        case downstreamDirectRemoteAddress = "downstream_direct_remote_address"
+        case downstreamTLSVersion = "downstream_tls_version"
+        case downstreamPeerURISAN = "downstream_peer_uri_san"
+        case downstreamPeerSubject = "downstream_peer_subject"
+        case downstreamLocalURISAN = "downstream_local_uri_san"
+        case downstreamTransportFailureReason = "downstream_transport_failure_reason"
+        case upstreamTLSVersion = "upstream_tls_version"
+        case upstreamPeerURISAN = "upstream_peer_uri_san"
         case requestedServerName = "requested_server_name"
         case routeName = "route_name"
         case routeOrigin = "route_origin"
@@ -127,6 +144,13 @@ struct EnvoyLogLine: Decodable, Sendable {
         record.upstreamLocalAddress = upstreamLocalAddress.flatMap { IPEndpoint($0) }
         record.downstreamLocalAddress = downstreamLocalAddress.flatMap { IPEndpoint($0) }
         record.downstreamRemoteAddress = downstreamRemoteAddress.flatMap { IPEndpoint($0) }
+        record.downstreamTLSVersion = downstreamTLSVersion
+        record.downstreamPeerURISAN = downstreamPeerURISAN
+        record.downstreamPeerSubject = downstreamPeerSubject
+        record.downstreamLocalURISAN = downstreamLocalURISAN
+        record.downstreamTransportFailureReason = downstreamTransportFailureReason
+        record.upstreamTLSVersion = upstreamTLSVersion
+        record.upstreamPeerURISAN = upstreamPeerURISAN
         record.requestedServerName = requestedServerName
         record.routeName = routeName
         record.filterChainName = chain

@@ -45,6 +45,7 @@ struct EnvoyLogReader {
     /// Upstream connections that served a request: who uses one again takes it from the pool.
     private var used: Set<Upstream> = []
     private var lastStream: UInt64 = 0
+    private var lastNameless: UInt64 = 1 << 52
 
     init(_ configuration: ProxyConfiguration) { origins = EnvoyOrigins(configuration) }
 
@@ -57,9 +58,10 @@ struct EnvoyLogReader {
     mutating func read(_ text: String) throws -> Reading {
         let line = try EnvoyLogLine(text)
         if line.fence == true { return Reading(isFence: true) }
-        guard let kind = line.kind, let number = line.connectionID else {
+        guard let kind = line.kind, let logged = line.connectionID else {
             throw EnvoyLogError(line: text, reason: "it has no log_type or connection_id")
         }
+        let number = logged == 0 ? nextNameless() : logged
         var reading = Reading()
         switch kind {
         case .tcpConnectionStart, .downstreamStart:
@@ -90,9 +92,17 @@ struct EnvoyLogReader {
         return connections.keys.sorted().map { .closed(connection: $0) }
     }
 
+    /// Connections that no chain takes have no number with Envoy; theirs are larger than any that it gives, and still
+    /// whole numbers in JSON.
+    private mutating func nextNameless() -> UInt64 {
+        lastNameless += 1
+        return lastNameless
+    }
+
     private mutating func accept(_ line: EnvoyLogLine, _ number: UInt64, _ reading: inout Reading) {
         if connections[number] == nil { connections[number] = Connection() }
-        guard accepted.insert(number).inserted, let from = line.downstreamRemoteAddress.flatMap({ IPEndpoint($0) }),
+        let peer = line.downstreamDirectRemoteAddress ?? line.downstreamRemoteAddress
+        guard accepted.insert(number).inserted, let from = peer.flatMap({ IPEndpoint($0) }),
             let destination = line.downstreamLocalAddress.flatMap({ IPEndpoint($0) })
         else { return }
         reading.events.append(.accepted(connection: number, from: from, originalDestination: destination))

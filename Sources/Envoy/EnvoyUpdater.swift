@@ -11,6 +11,8 @@ actor EnvoyUpdater {
         var listeners: String?
         /// By route configuration.
         var routes: [String: String] = [:]
+        /// By name.
+        var secrets: [String: String] = [:]
     }
 
     /// Envoy did not take a change.
@@ -136,6 +138,10 @@ actor EnvoyUpdater {
         refusals = Self.refusals(in: try await statistics())
         let known = Set(routesInUse)
 
+        // One that is missing is there as an empty file, which Envoy never takes for a version.
+        let secrets = Set((next.secrets ?? []).map(\.name))
+        try await change(
+            changed.filter { $0.0.kind.isSecret }, awaited: { secrets.contains($0) }, isAlive: isAlive)
         try await change(changed.filter { $0.0.kind == .clusters }, isAlive: isAlive)
         clusters = union.clusters
         // Tables that no listener names yet are read when one does.
@@ -161,6 +167,7 @@ actor EnvoyUpdater {
             case .clusters: wanted.clusters = String(version)
             case .listeners: wanted.listeners = String(version)
             case .routes(let name): if awaited(name) { wanted.routes[name] = String(version) }
+            case .secret(let name): if awaited(name) { wanted.secrets[name] = String(version) }
             }
         }
         if !changed.isEmpty { try await wait(for: wanted, isAlive: isAlive) }
@@ -172,8 +179,10 @@ actor EnvoyUpdater {
         enum Kind: Equatable {
             case clusters, listeners
             case routes(String)
+            case secret(String)
 
             var isRoutes: Bool { if case .routes = self { true } else { false } }
+            var isSecret: Bool { if case .secret = self { true } else { false } }
         }
 
         let kind: Kind
@@ -191,6 +200,7 @@ actor EnvoyUpdater {
                 File(kind: .listeners, name: all.listeners.name, content: all.listeners.content),
             ]
                 + all.routes.map { File(kind: .routes($0.routeConfiguration), name: $0.name, content: $0.content) }
+                + all.secrets.map { File(kind: .secret($0.secret), name: $0.name, content: $0.content) }
         }
         return (try files(version: ""), try files(version: String(version)))
     }
@@ -282,6 +292,11 @@ actor EnvoyUpdater {
             if !found.values.contains(version) {
                 return "…\(suffix) is \(found.values.first ?? "missing"), not \(version)"
             }
+        }
+        for (secret, version) in wanted.secrets {
+            let name = "sds.\(EnvoyStatisticsPage.sanitized(secret)).version_text"
+            // Nobody may use it yet.
+            if let found = page.texts[name], found != version { return "\(name) is \(found), not \(version)" }
         }
         for name in ["listener_manager.total_listeners_warming", "cluster_manager.warming_clusters"]
         where page.numbers[name] ?? 0 > 0 {

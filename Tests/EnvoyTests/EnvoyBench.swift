@@ -97,7 +97,7 @@ final class EnvoyBench: Sendable {
     func get(_ port: UInt16, _ path: String, host: String = "a.test") throws -> String {
         let answer = try exchange(
             port, "GET \(path) HTTP/1.1\r\nHost: \(host)\r\nUser-Agent: t\r\nConnection: close\r\n\r\n")
-        return String(answer.prefix { $0 != "\r" })
+        return String(answer.prefix { !$0.isNewline })
     }
 
     /// The records so far, as the sink got them.

@@ -106,4 +106,164 @@ struct EnvoyDataPlaneKernelTests {
             #expect(all.keys.filter { $0.contains("fence") } == [])
         }
     }
+
+    @Test("Lines in a JSON format are printed with sorted keys; without an access log there are none")
+    func formats() async throws {
+        let format = AccessLogConfiguration.Format.json(["status": "%RESPONSE_CODE%", "flags": "%RESPONSE_FLAGS%"])
+        try await EnvoyBench.run(usual(accessLog: AccessLogConfiguration(format: format))) { bench in
+            _ = try bench.exchange(9003)
+            try await bench.proxy.settle()
+            #expect(bench.proxy.accessLogLines() == [#"{"flags":"UH","status":0}"#])
+        }
+        try await EnvoyBench.run(usual(accessLog: nil)) { bench in
+            _ = try bench.exchange(9003)
+            try await bench.proxy.settle()
+            #expect(bench.proxy.accessLogLines().isEmpty && bench.proxy.accessLogRecords().count == 1)
+        }
+    }
+
+    @Test("A change is in force when the update returns, and open connections of unchanged listeners live on")
+    func update() async throws {
+        try await EnvoyBench.run(usual()) { bench in
+            try bench.serveEcho(9101)
+            try bench.serveHTTP(9102)
+            let open = try bench.connect(9001)
+            try open.send("a")
+            #expect(try open.receive() == Array("a".utf8))
+            var next = usual()
+            next.listeners.removeAll { $0.name == "127.0.0.1_9004" }
+            next.listeners.append(Samples.tcp(9005, to: "new"))
+            next.clusters.removeAll { $0.name == "refused" }
+            next.clusters.append(Samples.cluster("new", 9101))
+            next.routes[0].virtualHosts[0].routes.insert(Samples.route("/else", to: "web"), at: 0)
+            try await bench.proxy.update(next)
+            #expect(try bench.get(9080, "/else") == "HTTP/1.1 200 OK")
+            #expect(try bench.get(9080, "/refused").hasPrefix("HTTP/1.1 503"))
+            let fresh = try bench.connect(9005)
+            try fresh.send("b")
+            #expect(try fresh.receive() == Array("b".utf8))
+            try open.send("c")
+            #expect(try open.receive() == Array("c".utf8))
+            try await bench.proxy.settle()
+            #expect(bench.records.map(\.responseFlags) == [[], ["NC"]])
+            let names = try await bench.proxy.statistics().keys
+            #expect(!names.contains("cluster.refused.upstream_cx_total"))
+            #expect(names.contains("cluster.new.upstream_cx_total"))
+        }
+    }
+
+    @Test("A change that changes nothing writes nothing; origins are looked up in the newest configuration")
+    func sameConfiguration() async throws {
+        try await EnvoyBench.run(usual()) { bench in
+            var next = usual()
+            next.listeners[2].filterChains[0].origin = "a line further down"
+            let before = try await bench.proxy.statistic("listener_manager.lds.update_attempt")
+            try await bench.proxy.update(next)
+            #expect(try await bench.proxy.statistic("listener_manager.lds.update_attempt") == before)
+            _ = try bench.exchange(9003)
+            try await bench.proxy.settle()
+            #expect(bench.records.first?.origin == "a line further down")
+        }
+    }
+
+    @Test("New policies close kept upstream connections")
+    func newPolicies() async throws {
+        try await EnvoyBench.run(usual()) { bench in
+            try bench.serveHTTP(9102)
+            _ = try bench.get(9080, "/web")
+            _ = try bench.get(9080, "/web")
+            #expect(try await bench.proxy.statistic("cluster.web.upstream_cx_total") == 1)
+            try await bench.proxy.meetNewPolicies()
+            _ = try bench.get(9080, "/web")
+            try await bench.proxy.settle()
+            let reuses = bench.events.all.compactMap {
+                if case .connecting(_, _, _, _, _, let isReused) = $0 { isReused } else { nil }
+            }
+            #expect(reuses == [false, true, false])
+        }
+    }
+
+    @Test("A refused change is told in Envoy's words, and the configuration of before stays in force")
+    func refusedChange() async throws {
+        try await EnvoyBench.run(usual()) { bench in
+            try bench.serveHTTP(9102)
+            var next = usual()
+            var copy = next.listeners[0]
+            copy.name = "copy"
+            next.listeners.append(copy)
+            next.routes[0].virtualHosts[0].routes = []
+            let error = await #expect(throws: EnvoyError.self) { try await bench.proxy.update(next) }
+            #expect(error?.code == .rejected)
+            #expect(error?.log.contains { $0.contains("copy") && $0.contains("9001") } == true, "\(error as Any)")
+            #expect(bench.proxy.failure == nil)
+            #expect(try bench.get(9080, "/web") == "HTTP/1.1 200 OK")
+            next.listeners.removeLast()
+            try await bench.proxy.update(next)
+            #expect(try bench.get(9080, "/web").hasPrefix("HTTP/1.1 404"))
+        }
+    }
+
+    @Test("An Envoy that can't start says why")
+    func failingStart() async throws {
+        var wrong = usual()
+        var copy = wrong.listeners[0]
+        copy.name = "copy"
+        wrong.listeners.append(copy)
+        try await EnvoyBench.prepare(wrong) { bench in
+            let error = await #expect(throws: EnvoyError.self) { try await bench.proxy.start() }
+            #expect(error?.code == .start && error?.description.contains("copy") == true, "\(error as Any)")
+        }
+    }
+
+    @Test("An Envoy that is killed fails everything that waits, with how it ended")
+    func crash() async throws {
+        try await EnvoyBench.run(usual()) { bench in
+            try bench.serveEcho(9101)
+            let socket = try bench.connect(9001)
+            try socket.send("a")
+            _ = try socket.receive()
+            try await bench.proxy.settle()
+            async let failure = bench.proxy.waitForFailure()
+            _ = Glibc.kill(try #require(bench.proxy.processID), SIGKILL)
+            let seen = await failure
+            #expect(seen?.description.contains("signal 9") == true && seen?.proxy == "sidecar default/sleep-1")
+            #expect(bench.proxy.failure?.code == .ended)
+            await #expect(throws: EnvoyError.self) { try await bench.proxy.settle() }
+            await #expect(throws: EnvoyError.self) { try await bench.proxy.update(usual()) }
+            await #expect(throws: EnvoyError.self) { _ = try await bench.proxy.statistics() }
+            #expect(bench.events.all.contains { if case .closed = $0 { true } else { false } })
+        }
+    }
+
+    @Test("What was open is in the log when the proxy has stopped, and a stop is no failure")
+    func stop() async throws {
+        try await EnvoyBench.run(usual()) { bench in
+            try bench.serveEcho(9101)
+            let socket = try bench.connect(9001)
+            try socket.send("a")
+            _ = try socket.receive()
+            await bench.proxy.stop()
+            #expect(bench.records.count == 1 && bench.proxy.accessLogLines().count == 1)
+            #expect(socket.receivesNothing)
+            #expect(await bench.proxy.waitForFailure() == nil)
+        }
+    }
+
+    @Test("Whoever settles finds all that came before, however many do at a time")
+    func settle() async throws {
+        try await EnvoyBench.run(usual()) { bench in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<20 {
+                    group.addTask {
+                        let client = try bench.connect(9003)
+                        let port = client.local
+                        #expect(client.receivesNothing)
+                        try await bench.proxy.settle()
+                        #expect(bench.records.contains { $0.downstreamRemoteAddress == port })
+                    }
+                }
+                try await group.waitForAll()
+            }
+        }
+    }
 }
