@@ -47,10 +47,12 @@ package struct ProxyNode: Codable, Equatable, Sendable {
     package var workload: String
     package var labels: [String: String]
     package var serviceAccount: String
+    /// Of the proxy's SPIFFE identity; nil is `cluster.local`.
+    package var trustDomain: String?
 
     package init(
         id: String, role: Role, namespace: String, pod: String, workload: String, labels: [String: String] = [:],
-        serviceAccount: String = "default"
+        serviceAccount: String = "default", trustDomain: String? = nil
     ) {
         self.id = id
         self.role = role
@@ -59,6 +61,7 @@ package struct ProxyNode: Codable, Equatable, Sendable {
         self.workload = workload
         self.labels = labels
         self.serviceAccount = serviceAccount
+        self.trustDomain = trustDomain
     }
 }
 

@@ -15,6 +15,7 @@ import ProxyModel
 package actor RunningLab {
     package nonisolated let recorder: EvidenceRecorder
     package nonisolated let authority: LabCertificateAuthority
+    private nonisolated let secrets: LabSecrets
     nonisolated let client: FlowClient
     nonisolated let group: any EventLoopGroup
     nonisolated let dataPlanes: DataPlanes
@@ -43,6 +44,7 @@ package actor RunningLab {
         self.dataPlanes = dataPlanes
         recorder = EvidenceRecorder(clusterRanges: clusterRanges, nodeAddresses: nodeAddresses)
         authority = try LabCertificateAuthority()
+        secrets = LabSecrets(mesh: try MeshCertificateAuthority(), authority: authority)
         client = try FlowClient(trusting: authority.root)
         node = try NetworkNamespace.create()
         internet = try NetworkNamespace.create()
@@ -155,7 +157,9 @@ package actor RunningLab {
             if pod.hasStarted {
                 let changed = pod.plan.proxy != podPlan.proxy
                 pod.plan = podPlan
-                if changed, let configuration = podPlan.proxy { changing.append((pod, configuration)) }
+                if changed, let configuration = podPlan.proxy {
+                    changing.append((pod, try secrets.complete(configuration)))
+                }
                 try serve(pod, dnsPod: plan.dns.pod)
             } else if !holdingBack.contains(pod.id) {
                 starting.append(pod)
@@ -194,7 +198,8 @@ package actor RunningLab {
         if let configuration = plan.proxy {
             let proxy = try dataPlanes.proxy(
                 at: ProxySite(
-                    pod: pod, configuration: configuration, group: group, recorder: recorder, failed: failures.report))
+                    pod: pod, configuration: try secrets.complete(configuration), group: group, recorder: recorder,
+                    failed: failures.report))
             try await proxy.start()
             pod.set(proxy: proxy)
         }
