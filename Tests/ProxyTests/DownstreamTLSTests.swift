@@ -221,6 +221,20 @@ import Testing
         }
     }
 
+    @Test("a TCP chain behind TLS whose upstream refuses says so, though its handshake was cut short")
+    func tcpUnreachable() async throws {
+        try await TestBench.run({ configuration(at: $0, origin: Origin.refusing(), context(), tcp: true) }) { bench in
+            let client = try TLSPeer.client(bench.connect(), serverName: "api.example")
+            #expect(throws: (any Error).self) {
+                try client.handshake()
+                if try client.receive().isEmpty { throw TLSPeer.HandshakeFailed(description: "closed") }
+            }
+            let record = try #require(bench.record())
+            #expect(record.responseFlags == ["UF", "URX"])
+            #expect(record.upstreamTransportFailureReason == "delayed_connect_error:_Connection_refused")
+        }
+    }
+
     @Test("a chain without its certificate closes connections at once")
     func missingSecret() async throws {
         let origin = try Origin.http()

@@ -227,6 +227,8 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
 
     /// A TCP chain logs the connection, an HTTP chain has no request to log: then only the lab learns of it.
     private func handshakeFailed(_ error: any Error) {
+        // An end of our own, as when the upstream can't be reached, ends the handshake, too.
+        if case .ended = state { return }
         let reason = (error as? TLSHandshakeFailure)?.reason
         if let connection, record == nil {
             var unlogged = connection.makeRecord(
