@@ -1,3 +1,4 @@
+import Foundation
 import NIOSSL
 import NetworkAddresses
 import Proxy
@@ -119,6 +120,35 @@ import Testing
             #expect(throws: (any Error).self) { try client.handshake() }
             #expect(bench.closed())
             #expect(statistic(bench, "ssl.connection_error") == 1)
+        }
+    }
+
+    @Test("renegotiation is refused")
+    func renegotiation() async throws {
+        let origin = try Origin.echo()
+        try await TestBench.run({ configuration(at: $0, origin: origin.endpoint) }) { bench in
+            let process = Process()
+            process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+            process.arguments = ["openssl", "s_client", "-connect", "\(bench.address)", "-tls1_2"]
+            let (input, output) = (Pipe(), Pipe())
+            process.standardInput = input
+            process.standardOutput = output
+            process.standardError = output
+            try process.run()
+            // The end of what it tells of the session: from then on it takes commands.
+            var told = ""
+            while !told.contains("Extended master secret") {
+                let part = output.fileHandleForReading.availableData
+                if part.isEmpty { break }
+                told += String(decoding: part, as: UTF8.self)
+            }
+            try input.fileHandleForWriting.write(contentsOf: Data("R\n".utf8))
+            _ = try output.fileHandleForReading.readToEnd()
+            try? input.fileHandleForWriting.close()
+            process.waitUntilExit()
+            #expect(
+                bench.record()?.downstreamTransportFailureReason
+                    == "TLS_error:|268435638:SSL_routines:OPENSSL_internal:NO_RENEGOTIATION:TLS_error_end")
         }
     }
 
