@@ -41,27 +41,14 @@ enum UnsupportedFields {
         is not supported yet; it would change who may reach what, so it is refused rather than ignored
         """
 
-    private static let serverTLS = "this mode of TLS is not supported yet"
-
     /// All of it. A line that lies inside a field that is refused whole is told only when that one's line is gone.
     static let byKind: [String: [UnsupportedField]] = [
         "Gateway": [
-            UnsupportedField("", .given, .unsupported, wholeKind),
-            UnsupportedField("spec.servers[].bind"),
-            UnsupportedField("spec.servers[].tls.mode", .oneOf(["SIMPLE"]), .unsupported, serverTLS),
-            UnsupportedField("spec.servers[].tls.mode", .oneOf(["MUTUAL"]), .unsupported, serverTLS),
-            UnsupportedField("spec.servers[].tls.mode", .oneOf(["OPTIONAL_MUTUAL"]), .unsupported, serverTLS),
-            UnsupportedField("spec.servers[].tls.mode", .oneOf(["ISTIO_MUTUAL"]), .unsupported, serverTLS),
-            UnsupportedField("spec.servers[].tls.mode", .oneOf(["AUTO_PASSTHROUGH"]), .unsupported, serverTLS),
             UnsupportedField("spec.servers[].tls.httpsRedirect", .on),
-            UnsupportedField("spec.servers[].tls.credentialName"),
             UnsupportedField("spec.servers[].tls.serverCertificate"),
             UnsupportedField("spec.servers[].tls.caCertificates"),
-            UnsupportedField("spec.servers[].tls.subjectAltNames"),
             UnsupportedField("spec.servers[].tls.verifyCertificateSpki"),
             UnsupportedField("spec.servers[].tls.verifyCertificateHash"),
-            UnsupportedField("spec.servers[].tls.minProtocolVersion", .otherThan(["TLS_AUTO", "TLSV1_2"])),
-            UnsupportedField("spec.servers[].tls.maxProtocolVersion", .otherThan(["TLS_AUTO", "TLSV1_3"])),
             UnsupportedField("spec.servers[].tls.cipherSuites", .notEmpty),
             UnsupportedField("spec.servers[].tls.caCrl"),
             UnsupportedField("spec.servers[].tls.credentialNames"),
@@ -69,9 +56,6 @@ enum UnsupportedFields {
             UnsupportedField("spec.servers[].tls.tlsCertificates"),
         ],
         "VirtualService": [
-            UnsupportedField(
-                "spec.gateways[]", .otherThan(["mesh"]), .unsupported,
-                "gateways come with a later version; only mesh is carried out"),
             UnsupportedField("spec.http[].delegate"),
             UnsupportedField("spec.http[].corsPolicy"),
             UnsupportedField("spec.http[].redirect"),
@@ -90,26 +74,12 @@ enum UnsupportedFields {
             UnsupportedField("spec.http[].route[].headers"),
             UnsupportedField(
                 "spec.http[].retries.backoff", .given, .warning, "the back-off between retries is not carried out"),
-            UnsupportedField(
-                "spec.http[].match[].gateways[]", .otherThan(["mesh"]), .unsupported,
-                "gateways come with a later version; only mesh is carried out"),
-            UnsupportedField(
-                "spec.tls[].match[].gateways[]", .otherThan(["mesh"]), .unsupported,
-                "gateways come with a later version; only mesh is carried out"),
             UnsupportedField("spec.tls[].match[].sourceSubnet"),
-            UnsupportedField("spec.tcp", .notEmpty, .unsupported, "tcp routes are not supported yet"),
             UnsupportedField("spec.tcp[].match[].sourceSubnet"),
         ],
         "DestinationRule": trafficPolicy(at: "spec.trafficPolicy") + trafficPolicy(at: "spec.subsets[].trafficPolicy")
             + trafficPolicy(at: "spec.trafficPolicy.portLevelSettings[]")
-            + trafficPolicy(at: "spec.subsets[].trafficPolicy.portLevelSettings[]")
-            + [
-                UnsupportedField("spec.trafficPolicy.portLevelSettings"),
-                UnsupportedField("spec.subsets[].trafficPolicy.portLevelSettings"),
-                UnsupportedField(
-                    "spec.subsets[].trafficPolicy.connectionPool.tcp.connectTimeout", .given, .unsupported,
-                    "connectTimeout of a subset is not supported yet"),
-            ],
+            + trafficPolicy(at: "spec.subsets[].trafficPolicy.portLevelSettings[]"),
         "ServiceEntry": [
             UnsupportedField(
                 "spec.resolution", .oneOf(["DYNAMIC_DNS"]), .unsupported, "resolution DYNAMIC_DNS is not supported yet"),
@@ -119,9 +89,6 @@ enum UnsupportedFields {
             UnsupportedField("spec.endpoints[].network"),
         ],
         "WorkloadEntry": [UnsupportedField("", .given, .unsupported, wholeKind)],
-        "PeerAuthentication": [
-            UnsupportedField("", .given, .warning, "was left out: mutual TLS inside the mesh is not modelled")
-        ],
         "Node": [UnsupportedField("", .given, .note, "does not matter here and was left out")],
         "IstioOperator": [
             UnsupportedField("spec.components.egressGateways[].k8s.overlays"),
@@ -171,14 +138,8 @@ enum UnsupportedFields {
             UnsupportedField(
                 "\(path).loadBalancer.simple", .oneOf(["PASSTHROUGH"]), .unsupported,
                 "load balancing PASSTHROUGH is not supported yet"),
-            UnsupportedField(
-                "\(path).tls.mode", .oneOf(["SIMPLE", "MUTUAL", "ISTIO_MUTUAL"]), .unsupported,
-                "TLS to destinations comes with a later version; only DISABLE is carried out"),
             UnsupportedField("\(path).tls.clientCertificate"),
             UnsupportedField("\(path).tls.caCertificates"),
-            UnsupportedField("\(path).tls.credentialName"),
-            UnsupportedField("\(path).tls.subjectAltNames"),
-            UnsupportedField("\(path).tls.insecureSkipVerify", .on),
             UnsupportedField("\(path).tls.caCrl"),
             UnsupportedField(
                 "\(path).outlierDetection", .given, .warning, "outlier detection is not carried out"),

@@ -22,6 +22,7 @@ package struct Cluster: Sendable {
 
     /// Istio's root namespace.
     package var rootNamespace: String { mesh.rootNamespace ?? "istio-system" }
+    package var trustDomain: String { mesh.trustDomain ?? "cluster.local" }
 }
 
 /// Names a pod.
@@ -56,12 +57,14 @@ package struct ClusterPod: Sendable {
     package var node: String
     /// nil: no sidecar. Fixed when the pod starts.
     package var capture: CaptureSettings?
+    /// True for a gateway: its proxy listens itself, nothing is captured.
+    package var isRouter: Bool
     package var origin: Origin
 
     package init(
         id: PodID, workload: String, workloadKind: String, index: Int, generation: Int, addresses: [IPAddress],
         labels: [String: String], annotations: [String: Located<String>], spec: PodSpec, node: String,
-        capture: CaptureSettings? = nil, origin: Origin
+        capture: CaptureSettings? = nil, isRouter: Bool = false, origin: Origin
     ) {
         self.id = id
         self.workload = workload
@@ -74,6 +77,7 @@ package struct ClusterPod: Sendable {
         self.spec = spec
         self.node = node
         self.capture = capture
+        self.isRouter = isRouter
         self.origin = origin
     }
 

@@ -12,6 +12,7 @@ package struct ClusterBuilder: Sendable {
         var incarnation: Int
         var template: PodTemplate
         var capture: CaptureSettings?
+        var isRouter = false
     }
 
     private var started: [PodID: Started] = [:]
@@ -76,7 +77,7 @@ package struct ClusterBuilder: Sendable {
                     nextPodIndex += 1
                 }
                 record.generation = max(record.generation, pastGenerations[entry.id] ?? 0) + 1
-                record.capture = capture(of: entry, at: record.index, injection, &diagnostics)
+                (record.capture, record.isRouter) = proxy(of: entry, at: record.index, injection, &diagnostics)
             }
             record.template = entry.template
             record.incarnation = entry.incarnation
@@ -95,7 +96,7 @@ package struct ClusterBuilder: Sendable {
                     id: entry.id, workload: entry.workload, workloadKind: entry.workloadKind, index: record.index,
                     generation: record.generation, addresses: addresses, labels: entry.template.labels,
                     annotations: entry.annotations, spec: entry.spec, node: LabNetwork.nodeName,
-                    capture: record.capture, origin: entry.origin))
+                    capture: record.capture, isRouter: record.isRouter, origin: entry.origin))
         }
         for reference in restarted where !pods.contains(where: { $0.isReferred(by: reference) }) {
             diagnostics.append(
@@ -112,14 +113,15 @@ package struct ClusterBuilder: Sendable {
         return given.filter { $0.family == .ipv4 }
     }
 
-    private func capture(
+    private func proxy(
         of entry: PodTemplates.Entry, at index: Int, _ injection: Injection, _ diagnostics: inout [Diagnostic]
-    ) -> CaptureSettings? {
+    ) -> (capture: CaptureSettings?, isRouter: Bool) {
         let decision = injection.decide(
             namespace: entry.id.namespace, labels: entry.template.labels, annotations: entry.annotations,
             spec: entry.spec)
         switch decision {
-        case .none: return nil
+        case .none: return (nil, false)
+        case .router: return (nil, true)
         case .ineffectiveAnnotation:
             let message =
                 "\(entry.origin.kind) \(entry.id.namespace)/\(entry.workload): the annotation"
@@ -128,13 +130,13 @@ package struct ClusterBuilder: Sendable {
                 .warning, message, remedy: "label the namespace istio-injection=enabled, or make it a label of the pod",
                 at: entry.annotations["sidecar.istio.io/inject"]?.location)
             if !diagnostics.contains(diagnostic) { diagnostics.append(diagnostic) }
-            return nil
+            return (nil, false)
         case .sidecar:
             let (settings, found) = CaptureSettings.reading(
                 annotations: entry.annotations, owner: entry.origin, addresses: Self.addresses(of: entry, at: index),
                 spec: entry.spec, mesh: injection.mesh)
             diagnostics += found.filter { !diagnostics.contains($0) }
-            return settings
+            return (settings, false)
         }
     }
 }

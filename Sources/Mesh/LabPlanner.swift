@@ -34,6 +34,7 @@ package struct LabPlanner: Sendable {
         var (cluster, diagnostics) = builder.build(
             resources: resources, mesh: mesh, compatibility: compatibility, restarted: restarted)
         diagnostics += outsideClusterDiagnostics()
+        diagnostics += GatewayChecks(cluster: cluster, resources: resources).diagnostics
         let dns = DNSPlanner(cluster: cluster, internet: internet).plan()
         let policies = resources.resources(NetworkPolicy.self)
         let node = NodePlanner(cluster: cluster, policies: policies).plan()
@@ -48,7 +49,7 @@ package struct LabPlanner: Sendable {
     private func pods(
         of cluster: Cluster, _ resources: ResourceSet, _ dns: DNSPlan, _ diagnostics: inout [Diagnostic]
     ) -> [PodPlan] {
-        let compiler = SidecarProxyCompiler(cluster: cluster, resources: resources)
+        let compiler = ProxyCompiler(cluster: cluster, resources: resources)
         let ports = PodPorts(cluster: cluster, flows: flows)
         // Rules depend on the settings alone, and the pods of a workload share those.
         var rulesets: [CaptureSettings: Ruleset] = [:]
@@ -59,7 +60,8 @@ package struct LabPlanner: Sendable {
             return ruleset
         }
         return cluster.pods.map { pod in
-            let proxy = pod.capture.map { _ in compiler.configuration(for: pod, nameservers: dns.nameservers) }
+            let hasProxy = pod.hasSidecar || pod.isRouter
+            let proxy = hasProxy ? compiler.configuration(for: pod, nameservers: dns.nameservers) : nil
             diagnostics += proxy?.1 ?? []
             return PodPlan(
                 pod: pod, nodeInterface: pod.nodeInterface, ruleset: pod.capture.map(ruleset) ?? Ruleset(),

@@ -4,7 +4,7 @@ import ProxyModel
 
 /// Makes the clusters of a sidecar: one for each port and subset of each service, and the built-in ones.
 struct ClusterPass {
-    let context: SidecarContext
+    let context: ProxyContext
 
     func outbound() -> [ProxyModel.Cluster] {
         context.scope.clusterServices.flatMap { service -> [ProxyModel.Cluster] in
@@ -20,26 +20,44 @@ struct ClusterPass {
         }
     }
 
+    /// The clusters that AUTO_PASSTHROUGH servers choose by SNI: as the others, but bytes go on as they come.
+    func byServerName() -> [ProxyModel.Cluster] {
+        outbound().compactMap { cluster in
+            let parts = cluster.name.split(separator: "|", omittingEmptySubsequences: false).map(String.init)
+            guard parts.count == 4, let port = UInt16(parts[1]) else { return nil }
+            var cluster = cluster
+            cluster.name = ClusterName.serverName(port: port, subset: parts[2], host: parts[3])
+            cluster.transportSocket = nil
+            cluster.transportSocketMatches = nil
+            return cluster
+        }
+    }
+
     func builtIn() -> [ProxyModel.Cluster] {
-        [
-            ProxyModel.Cluster(
-                name: ClusterName.blackHole, discovery: .staticEndpoints, connectTimeoutMs: context.connectTimeoutMs,
-                dnsFamilies: context.families.list),
-            ProxyModel.Cluster(
-                name: ClusterName.passthrough, discovery: .originalDestination,
-                connectTimeoutMs: context.connectTimeoutMs, dnsFamilies: context.families.list),
-        ]
+        let blackHole = ProxyModel.Cluster(
+            name: ClusterName.blackHole, discovery: .staticEndpoints, connectTimeoutMs: context.connectTimeoutMs,
+            dnsFamilies: context.families.list)
+        let passthrough = ProxyModel.Cluster(
+            name: ClusterName.passthrough, discovery: .originalDestination,
+            connectTimeoutMs: context.connectTimeoutMs, dnsFamilies: context.families.list)
+        return context.isRouter ? [blackHole] : [blackHole, passthrough]
     }
 
     private func cluster(
         _ service: RegistryService, _ port: RegistryService.Port, rule: DestinationRuleIndex.Match?,
         subset: DestinationRule.Subset?, origin: Origin
     ) -> ProxyModel.Cluster {
+        let policy = TrafficPolicy.effective(
+            rule: rule?.trafficPolicy, subset: subset?.trafficPolicy, port: port.number)
         var cluster = ProxyModel.Cluster(
             name: ClusterName.outbound(port: port.number, subset: subset?.name, host: service.hostname),
-            discovery: .endpointDiscovery, connectTimeoutMs: rule?.connectTimeoutMs ?? context.connectTimeoutMs,
+            discovery: .endpointDiscovery,
+            connectTimeoutMs: policy?.connectionPool?.connectTimeoutMs ?? context.connectTimeoutMs,
             dnsFamilies: context.families.list, origin: origin.description)
         switch service.resolution {
+        // The address that the client dialled ended at the gateway: what has no endpoints of its own has none here.
+        case .headless where context.isRouter, .passthrough where context.isRouter:
+            cluster.discovery = .endpointDiscovery
         case .headless: cluster.discovery = .originalDestination
         case .passthrough:
             cluster.discovery = .originalDestination
@@ -48,13 +66,23 @@ struct ClusterPass {
         case .dns: cluster.discovery = .strictDNS
         case .dnsRoundRobin: cluster.discovery = .logicalDNS
         }
-        guard cluster.discovery != .originalDestination else { return cluster }
+        let encryption = UpstreamTLSPass(
+            context: context, service: service, port: port, rule: rule, subset: subset?.name)
+        guard cluster.discovery != .originalDestination else {
+            encryption.encrypt(&cluster, policy: policy)
+            return cluster
+        }
         let takesNames = cluster.discovery != .endpointDiscovery
         cluster.endpoints = port.endpoints.filter { endpoint in
             guard endpoint.labels.hasAll(subset?.labels ?? [:]) else { return false }
             guard let address = IPAddress(endpoint.host) else { return takesNames }
             return context.families.contains(address.family)
-        }.map { ProxyModel.Endpoint(host: $0.host, port: $0.port, weight: $0.weight) }
+        }.map {
+            ProxyModel.Endpoint(
+                host: $0.host, port: $0.port, weight: $0.weight,
+                metadata: $0.speaksMutualTLS ? ["tlsMode": "istio"] : nil)
+        }
+        encryption.encrypt(&cluster, policy: policy)
         return cluster
     }
 }

@@ -5,7 +5,9 @@ struct DestinationRuleIndex {
     /// What the rules of one host come to.
     struct Match {
         var subsets: [(subset: DestinationRule.Subset, origin: Origin)]
-        var connectTimeoutMs: Int?
+        var trafficPolicy: TrafficPolicy?
+        /// Chosen by a `workloadSelector`.
+        var isSelected: Bool
         var origin: Origin
     }
 
@@ -43,12 +45,12 @@ struct DestinationRuleIndex {
         var found = hosts.filter { $0.host == pattern }.map(\.rule)
         if found.contains(where: { $0.workloadSelector != nil }) { found.removeAll { $0.workloadSelector == nil } }
         guard let first = found.first else { return nil }
-        var match = Match(subsets: [], connectTimeoutMs: nil, origin: first.origin())
+        var match = Match(subsets: [], isSelected: first.workloadSelector != nil, origin: first.origin())
         for rule in found {
             for subset in rule.subsets where !match.subsets.contains(where: { $0.subset.name == subset.name }) {
                 match.subsets.append((subset, rule.origin(at: subset.location)))
             }
-            match.connectTimeoutMs = match.connectTimeoutMs ?? rule.connectTimeoutMs
+            match.trafficPolicy = match.trafficPolicy ?? rule.trafficPolicy
         }
         return match
     }

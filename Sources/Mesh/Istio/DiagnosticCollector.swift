@@ -9,6 +9,11 @@ final class DiagnosticCollector {
         add(Diagnostic(.warning, message, remedy: remedy, at: location))
     }
 
+    /// For what Istio does and the lab does not.
+    func unsupported(_ message: String, remedy: String? = nil, at location: SourceLocation?) {
+        add(Diagnostic(.unsupported, message, remedy: remedy, at: location))
+    }
+
     func add(_ diagnostic: Diagnostic) {
         if seen.insert(diagnostic).inserted { all.append(diagnostic) }
     }

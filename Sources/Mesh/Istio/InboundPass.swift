@@ -22,11 +22,16 @@ struct InboundPass {
     let pod: ClusterPod
     let services: [ClusterService]
     let selection: ProtocolSelection
-    let context: SidecarContext
+    let context: ProxyContext
     let inboundPort: UInt16
+    let peerAuthentication: PeerAuthenticationIndex
+    let trustDomain: String
 
     func configuration() -> Result {
         let ports = targetPorts()
+        let catchAll = FilterChain(
+            name: "virtualInbound-catchall-tcp", filter: .tcpProxy(TCPProxy(cluster: ClusterName.inboundPassthrough)))
+        let unnamed = secured([catchAll], mode: mode(of: 0))
         let sources = context.families.inboundSources
         var listener = Listener(
             name: "virtualInbound", addresses: context.families.wildcards(inboundPort), trafficDirection: .inbound,
@@ -35,14 +40,18 @@ struct InboundPass {
                 FilterChain(
                     name: "virtualInbound-blackhole", match: FilterChainMatch(destinationPort: inboundPort),
                     filter: .tcpProxy(TCPProxy(cluster: ClusterName.blackHole)), isLogged: false)
-            ] + ports.flatMap(chains),
-            defaultFilterChain: FilterChain(
-                name: "virtualInbound-catchall-tcp",
-                filter: .tcpProxy(TCPProxy(cluster: ClusterName.inboundPassthrough))))
+            ] + ports.flatMap { secured(chains($0), mode: mode(of: $0.number)) }
+                + unnamed.filter { $0.match != FilterChainMatch() },
+            defaultFilterChain: unnamed.first { $0.match == FilterChainMatch() })
+        if listener.filterChains.contains(where: { $0.transportSocket != nil }) {
+            listener.listenerFilters = [.tlsInspector]
+        }
         if ports.contains(where: { $0.protocol == .unspecified }) {
-            listener.listenerFilters = [.httpInspector]
-            // The inspector runs for every port of the one listener: let servers that speak first have their turn.
-            if ports.contains(where: { $0.protocol.isPlainTCP }) { listener.listenerFiltersTimeoutMs = 100 }
+            listener.listenerFilters.append(.httpInspector)
+        }
+        // The inspectors run for every port of the one listener: let servers that speak first have their turn.
+        if !listener.listenerFilters.isEmpty, ports.contains(where: { $0.protocol.isPlainTCP }) {
+            listener.listenerFiltersTimeoutMs = 100
         }
         let names = [ClusterName.inboundPassthrough] + ports.map { ClusterName.inbound(port: $0.number) }
         let origins = [nil] + ports.map { Optional($0.origin.description) }
@@ -102,6 +111,55 @@ struct InboundPass {
         // Envoy does not go back: bytes that are not HTTP need a chain at the same transport protocol.
         tcp.match.transportProtocol = .rawBuffer
         return [http, tcp]
+    }
+
+    // MARK: Mutual TLS
+
+    /// Istio 1.0 had none by default.
+    private func mode(of port: UInt16) -> PeerAuthentication.Mode {
+        guard !context.isIstio10, context.mesh.enableAutoMtls != false || peerAuthentication.isAsked else {
+            return .disable
+        }
+        return peerAuthentication.mode(namespace: pod.id.namespace, labels: pod.labels, port: port)
+    }
+
+    /// The chains of a port with what its mode asks for: PERMISSIVE takes the mesh's TLS besides everything else,
+    /// STRICT nothing but TLS.
+    private func secured(_ plain: [FilterChain], mode: PeerAuthentication.Mode) -> [FilterChain] {
+        guard mode == .permissive || mode == .strict else { return plain }
+        let isSniffed = plain.count > 1
+        let encrypted = plain.map { chain in
+            var chain = chain
+            chain.match.transportProtocol = .tls
+            let isHTTP = if case .httpConnectionManager = chain.filter { true } else { false }
+            chain.transportSocket = context(isHTTP: isHTTP)
+            chain.match.applicationProtocols =
+                isSniffed && isHTTP ? MeshALPN.allHTTP : mode == .permissive ? MeshALPN.all : []
+            return chain
+        }
+        if mode == .strict { return encrypted }
+        var result = encrypted
+        for var chain in plain {
+            // Envoy does not go back: what is not TLS needs a chain at the same level, and so does the application's own TLS.
+            let takesAll = chain.match.transportProtocol == nil
+            if case .tcpProxy = chain.filter, chain.match.destinationPort != nil {
+                var opaque = chain
+                opaque.match.transportProtocol = .tls
+                result.append(opaque)
+            }
+            if takesAll, chain.match.destinationPort != nil { chain.match.transportProtocol = .rawBuffer }
+            result.append(chain)
+        }
+        return result
+    }
+
+    private func context(isHTTP: Bool) -> DownstreamTLSContext {
+        DownstreamTLSContext(
+            tlsCertificate: ProxySecret.workloadIdentity, requireClientCertificate: true,
+            validation: CertificateValidation(
+                trustedCA: ProxySecret.meshRoots, subjectAltNames: [.prefix("spiffe://\(trustDomain)/")]),
+            alpnProtocols: isHTTP ? MeshALPN.http2 + MeshALPN.http1 : MeshALPN.tcp,
+            minimumVersion: context.mesh.meshMTLSMinProtocolVersion == .tls13 ? .tls13 : .tls12)
     }
 
     private func table(_ port: TargetPort) -> RouteConfiguration {

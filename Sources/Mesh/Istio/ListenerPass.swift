@@ -24,12 +24,12 @@ struct ListenerPass {
         var sniffed: [(name: String, service: RegistryService, port: RegistryService.Port)] = []
     }
 
-    let context: SidecarContext
+    let context: ProxyContext
     private var drafts: [Key: ListenerDraft] = [:]
     private var result = Result()
     private let chains: TCPChainPass
 
-    init(context: SidecarContext) {
+    init(context: ProxyContext) {
         self.context = context
         chains = TCPChainPass(context: context)
     }

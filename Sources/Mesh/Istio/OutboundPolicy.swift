@@ -41,5 +41,10 @@ enum ClusterName {
         "outbound|\(port)|\(subset ?? "")|\(host)"
     }
 
+    /// What mutual TLS of the mesh says as SNI, and AUTO_PASSTHROUGH gateways route by.
+    static func serverName(port: UInt16, subset: String? = nil, host: String) -> String {
+        "outbound_.\(port)_.\(subset ?? "")_.\(host)"
+    }
+
     static func inbound(port: UInt16) -> String { "inbound|\(port)||" }
 }

@@ -22,6 +22,8 @@ struct RegistryService {
         var port: UInt16
         var weight = 1
         var labels: [String: String] = [:]
+        /// Expects mutual TLS: a pod with a sidecar, or what a ServiceEntry says is one.
+        var speaksMutualTLS = false
     }
 
     struct Port {
@@ -49,6 +51,10 @@ struct RegistryService {
     var isExternal: Bool
     /// ExternalName Services that point here.
     var aliases: [KubernetesName] = []
+    /// SPIFFE identities of the workloads behind it.
+    var identities: [String] = []
+    /// What a ServiceEntry says that certificates of the destination are valid for.
+    var subjectAltNames: [String] = []
     var origin: Origin
 
     func port(_ number: UInt16) -> Port? { ports.first { $0.number == number } }

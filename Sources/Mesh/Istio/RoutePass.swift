@@ -4,10 +4,10 @@ import ProxyModel
 
 /// Makes the host tables of HTTP ports (outbound.md §3).
 struct RoutePass {
-    let context: SidecarContext
+    let context: ProxyContext
     private let rules: VirtualServicePass
 
-    init(context: SidecarContext) {
+    init(context: ProxyContext) {
         self.context = context
         rules = VirtualServicePass(context: context)
     }

@@ -22,7 +22,7 @@ struct ServiceRegistry {
             } else {
                 // What the lab itself adds (kube-dns, the control plane) is older than anything applied.
                 let age = ages[service.service.id] ?? -1
-                aged.append((age, Self.service(service, selection: selection, pods: pods)))
+                aged.append((age, Self.service(service, selection: selection, pods: pods, in: cluster)))
             }
         }
         for entry in resources.resources(ServiceEntry.self) {
@@ -60,7 +60,7 @@ struct ServiceRegistry {
     }
 
     private static func service(
-        _ cluster: ClusterService, selection: ProtocolSelection, pods: PodIndex
+        _ cluster: ClusterService, selection: ProtocolSelection, pods: PodIndex, in whole: Cluster
     ) -> RegistryService {
         let service = cluster.service
         let metadata = service.metadata
@@ -74,13 +74,16 @@ struct ServiceRegistry {
                     number: port.port.number, name: port.port.name, protocol: selection.protocolOf(port.port),
                     targetPort: nil,
                     endpoints: port.endpoints.map {
-                        RegistryService.Endpoint(
-                            host: $0.address.description, port: $0.port, labels: pods.labels(of: $0.address))
+                        let pod = pods.pod(at: $0.address)
+                        return RegistryService.Endpoint(
+                            host: $0.address.description, port: $0.port, labels: pod?.labels ?? [:],
+                            speaksMutualTLS: pod?.speaksMutualTLS ?? false)
                     },
                     origin: service.origin(at: port.port.location))
             },
             resolution: service.isHeadless || cluster.clusterIPs.isEmpty ? .headless : .kubernetes,
-            isKubernetes: true, isExternal: false, origin: service.origin())
+            isKubernetes: true, isExternal: false,
+            identities: pods.identities(of: cluster.pods, trustDomain: whole.trustDomain), origin: service.origin())
     }
 
     private static func service(
@@ -105,7 +108,7 @@ struct ServiceRegistry {
                     origin: entry.origin(at: port.location))
             },
             resolution: resolution, isKubernetes: false, isExternal: entry.meshLocation == .meshExternal,
-            origin: entry.origin())
+            subjectAltNames: entry.subjectAltNames, origin: entry.origin())
     }
 
     /// The endpoint's named port, else `targetPort`, else `number`.
@@ -116,7 +119,8 @@ struct ServiceRegistry {
         if let selector = entry.workloadSelector {
             return pods.selected(by: selector, namespace: entry.metadata.namespace).flatMap { pod in
                 pod.addresses.map {
-                    RegistryService.Endpoint(host: $0.description, port: fallback, labels: pod.labels)
+                    RegistryService.Endpoint(
+                        host: $0.description, port: fallback, labels: pod.labels, speaksMutualTLS: pod.speaksMutualTLS)
                 }
             }
         }
@@ -127,7 +131,8 @@ struct ServiceRegistry {
         }
         return entry.endpoints.map {
             RegistryService.Endpoint(
-                host: $0.address, port: $0.ports[port.name] ?? fallback, weight: max($0.weight, 1), labels: $0.labels)
+                host: $0.address, port: $0.ports[port.name] ?? fallback, weight: max($0.weight, 1), labels: $0.labels,
+                speaksMutualTLS: $0.labels[TLSModeLabel.name] == TLSModeLabel.mutual)
         }
     }
 }
@@ -144,7 +149,17 @@ private struct PodIndex {
         }
     }
 
-    func labels(of address: IPAddress) -> [String: String] { byAddress[address].map { pods[$0].labels } ?? [:] }
+    func pod(at address: IPAddress) -> ClusterPod? { byAddress[address].map { pods[$0] } }
+
+    /// Who may be met behind a service, each once.
+    func identities(of members: [PodID], trustDomain: String) -> [String] {
+        let members = Set(members)
+        let accounts = pods.filter { members.contains($0.id) }.map {
+            SPIFFE.identity(
+                trustDomain: trustDomain, namespace: $0.id.namespace, serviceAccount: $0.spec.serviceAccountName)
+        }
+        return Set(accounts).sorted()
+    }
 
     func selected(by labels: [String: String], namespace: String) -> [ClusterPod] {
         pods.filter { $0.id.namespace == namespace && $0.labels.hasAll(labels) }

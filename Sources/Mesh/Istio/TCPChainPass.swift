@@ -14,12 +14,16 @@ struct TCPChainPass {
         case anywhere
     }
 
-    let context: SidecarContext
+    let context: ProxyContext
 
     func chains(for service: RegistryService, _ port: RegistryService.Port, at place: Place) -> [FilterChain] {
         var match = FilterChainMatch()
         if case .blocks(let blocks) = place { match.prefixRanges = blocks }
-        guard port.protocol.isTLS else { return [chain(service, port, match: match)] }
+        guard port.protocol.isTLS else {
+            let ruled = ruledTCPChains(service, port, place: match.prefixRanges)
+            // What no rule takes goes to the service itself.
+            return ruled.contains { $0.match == match } ? ruled : ruled + [chain(service, port, match: match)]
+        }
         let ruled = ruledChains(service, port, place: match.prefixRanges)
         if !ruled.isEmpty { return ruled }
         // On an address of the service's own, the server name is not looked at.
@@ -41,33 +45,28 @@ struct TCPChainPass {
     private func ruledChains(
         _ service: RegistryService, _ port: RegistryService.Port, place: [IPPrefix]
     ) -> [FilterChain] {
-        let pass = VirtualServicePass(context: context)
-        var result: [FilterChain] = []
-        for rule in context.scope.virtualServices
-        where rule.hosts.contains(where: { HostPattern.intersects($0, service.hostname) }) {
-            for route in rule.rule.tls where !route.route.isEmpty {
-                for match in route.match where isMeant(match, port: port.number) {
-                    let names = match.sniHosts.map { $0.lowercased() }
-                    let clusters = pass.clusters(of: route.route, in: rule, listenerPort: port.number)
-                    let name = clusters.first?.name ?? ClusterName.blackHole
-                    result.append(
-                        FilterChain(
-                            name: name,
-                            match: FilterChainMatch(
-                                prefixRanges: match.destinationSubnets.isEmpty ? place : match.destinationSubnets,
-                                serverNames: names.contains("*") ? [] : names),
-                            filter: .tcpProxy(TCPProxy(statPrefix: name, clusters: clusters)),
-                            origin: rule.rule.origin(at: route.location).description))
-                }
-            }
+        rules(for: service).flatMap {
+            RuledChainPass(context: context).tlsChains($0, port: port.number, blocks: place)
         }
-        return result
     }
 
-    private func isMeant(_ match: VirtualService.TLSMatch, port: UInt16) -> Bool {
-        (match.port ?? port) == port
-            && (match.gateways.isEmpty || match.gateways.contains("mesh"))
-            && context.labels.hasAll(match.sourceLabels)
-            && (match.sourceNamespace ?? context.namespace) == context.namespace
+    /// The chains of `tcp` rules, up to the first that takes everything.
+    private func ruledTCPChains(
+        _ service: RegistryService, _ port: RegistryService.Port, place: [IPPrefix]
+    ) -> [FilterChain] {
+        var chains: [FilterChain] = []
+        for rule in rules(for: service) {
+            for chain in RuledChainPass(context: context).tcpChains(rule, port: port.number, blocks: place) {
+                chains.append(chain)
+                if chain.match.prefixRanges == place { return chains }
+            }
+        }
+        return chains
+    }
+
+    private func rules(for service: RegistryService) -> [ScopedVirtualService] {
+        context.scope.virtualServices.filter { rule in
+            rule.hosts.contains { HostPattern.intersects($0, service.hostname) }
+        }
     }
 }

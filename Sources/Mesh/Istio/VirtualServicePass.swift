@@ -3,7 +3,7 @@ import ProxyModel
 
 /// Turns the rules of a VirtualService into routes and TCP targets (outbound.md §7).
 struct VirtualServicePass {
-    let context: SidecarContext
+    let context: ProxyContext
 
     /// Istio's default since 1.1: two retries of what surely did not reach the application.
     static let defaultRetryOn = [
@@ -19,7 +19,7 @@ struct VirtualServicePass {
                 // A rule without conditions ends the list.
                 break
             }
-            for match in rule.match where isMeant(match, port: port) {
+            for match in rule.match where isMeant(match, of: service, port: port) {
                 routes.append(route(rule, match: match, of: service, port: port))
             }
         }
@@ -96,10 +96,12 @@ struct VirtualServicePass {
             at: location)
     }
 
-    private func isMeant(_ match: VirtualService.HTTPMatch, port: UInt16) -> Bool {
+    private func isMeant(
+        _ match: VirtualService.HTTPMatch, of service: ScopedVirtualService, port: UInt16
+    ) -> Bool {
         if let wanted = match.port, wanted != port { return false }
         // With gateways given, Istio ignores where an HTTP request comes from.
-        if !match.gateways.isEmpty { return match.gateways.contains("mesh") }
+        if !match.gateways.isEmpty { return service.isMeant(match.gateways, for: context.gateways) }
         return context.labels.hasAll(match.sourceLabels)
             && (match.sourceNamespace ?? context.namespace) == context.namespace
     }

@@ -4,6 +4,8 @@ import Manifests
 struct Injection {
     enum Decision: Equatable {
         case sidecar
+        /// A gateway: a proxy that listens itself.
+        case router
         case none
         /// The pod asks for a sidecar, but its namespace is not one that Istio's webhook is called for.
         case ineffectiveAnnotation
@@ -29,8 +31,9 @@ struct Injection {
         if let proxy = (spec.initContainers + spec.containers).first(where: { $0.name == Self.proxyContainer }) {
             // A live pod's dump holds the sidecar already; a gateway's proxy is started as a router.
             let isGateway = (proxy.command + proxy.arguments).contains("router") || isGatewayTemplate(annotations)
-            return isGateway ? .none : .sidecar
+            return isGateway ? .router : .sidecar
         }
+        if isGatewayTemplate(annotations) || Self.isGatewayChart(labels) { return .router }
         if Self.ignoredNamespaces.contains(namespace) { return .none }
         let asked = labels[Self.injectKey] ?? annotations[Self.injectKey]?.value
         guard isWebhookCalled(namespace: namespace, labels: labels) else {
@@ -43,6 +46,14 @@ struct Injection {
 
     private func isGatewayTemplate(_ annotations: [String: Located<String>]) -> Bool {
         annotations["inject.istio.io/templates"]?.value.split(separator: ",").contains("gateway") ?? false
+    }
+
+    /// The labels that Istio's charts give gateways: `app: istio-egressgateway`, `istio: egressgateway`.
+    private static func isGatewayChart(_ labels: [String: String]) -> Bool {
+        guard let name = labels["istio"], name.hasPrefix("ingressgateway") || name.hasPrefix("egressgateway") else {
+            return false
+        }
+        return labels["app"] == "istio-\(name)"
     }
 
     /// The selectors of Istio's webhooks: `namespace`, `rev.namespace`, `object`, `rev.object` and `auto`.

@@ -18,6 +18,8 @@ struct PodPorts {
     private let servicesByAddress: [IPAddress: ClusterService]
     private let workloads: [PodID: [PodID]]
     private let dnsPods: Set<PodID>
+    /// Gateways: their proxies listen themselves.
+    private let routers: Set<PodID>
 
     init(cluster: Cluster, flows: [Flow]) {
         self.cluster = cluster
@@ -36,6 +38,7 @@ struct PodPorts {
         self.workloads = workloads
         dnsPods = Set(
             cluster.pods.filter { PodTemplates.isDNS(namespace: $0.id.namespace, labels: $0.labels) }.map(\.id))
+        routers = Set(cluster.pods.filter(\.isRouter).map(\.id))
         addContainerPorts()
         addServicePorts()
         for flow in flows { add(flow) }
@@ -50,6 +53,7 @@ struct PodPorts {
         if port == 0 || Self.proxyPorts.contains(port) { return }
         // The DNS server itself listens there.
         if port == LabConstants.dnsPort, dnsPods.contains(pod) { return }
+        if routers.contains(pod) { return }
         ports[Key(pod: pod, transport: transport), default: []].insert(port)
     }
 

@@ -68,7 +68,7 @@ struct IstioFixture {
     }
 
     func compile() -> (configuration: ProxyConfiguration, diagnostics: [Diagnostic]) {
-        let compiler = SidecarProxyCompiler(cluster: cluster, resources: resources)
+        let compiler = ProxyCompiler(cluster: cluster, resources: resources)
         let (configuration, diagnostics) = compiler.configuration(
             for: client, nameservers: [IPAddress(10, 96, 0, 2)])
         return (configuration, diagnostics)

@@ -2,16 +2,20 @@ import Manifests
 import NetworkAddresses
 
 /// What the passes know of the proxies that they compile for: all pods with equal contexts get equal outbound parts.
-struct SidecarContext {
+struct ProxyContext {
     var namespace: String
     var labels: [String: String]
+    /// What a rule's `gateways` must name to be meant for the proxy: `mesh`, or Gateways as `namespace/name`.
+    var gateways: Set<String> = [GatewayName.mesh]
+    /// True for gateways: no capture, no policy, and no address that a client dialled.
+    var isRouter = false
     var families: ProxyFamilies
     var mesh: MeshConfig
     var capturePorts: Set<UInt16>
     var outboundPort: UInt16
     var isIstio10: Bool
     var policy: OutboundPolicy
-    var scope: SidecarScope
+    var scope: ProxyScope
     var destinationRules: DestinationRuleIndex
     var diagnostics: DiagnosticCollector
 
@@ -29,7 +33,8 @@ struct ProxyFamilies: Hashable {
     var isIPv6: Bool
 
     init(_ pod: ClusterPod) {
-        isIPv6 = pod.capture?.isIPv6On ?? false
+        let hasIPv6 = pod.addresses.contains { $0.family == .ipv6 }
+        isIPv6 = pod.isRouter ? hasIPv6 : pod.capture?.isIPv6On ?? false
         isIPv4 = !isIPv6 || pod.addresses.contains { $0.family == .ipv4 }
     }
 

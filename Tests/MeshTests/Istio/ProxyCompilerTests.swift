@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 @Suite("Whole sidecar configurations")
-struct SidecarProxyCompilerTests {
+struct ProxyCompilerTests {
     private static let services =
         Manifest.service("sleep", 80, "http") + Manifest.service("db", 5432, "tcp")
         + Manifest.service("kube-dns", 53, "dns-tcp", namespace: "kube-system")
@@ -65,7 +65,7 @@ struct SidecarProxyCompilerTests {
     @Test("Pods that differ in nothing rules ask about share their outbound part; only the node's name differs")
     func sharing() {
         let fixture = IstioFixture(Self.services + Self.cnn)
-        let compiler = SidecarProxyCompiler(cluster: fixture.cluster, resources: fixture.resources)
+        let compiler = ProxyCompiler(cluster: fixture.cluster, resources: fixture.resources)
         let other = IstioFixture.pod("other", 2, labels: ["app": "other"])
         let (a, _) = compiler.configuration(for: fixture.client, nameservers: [])
         let (b, _) = compiler.configuration(for: other, nameservers: [])

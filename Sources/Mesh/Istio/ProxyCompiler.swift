@@ -2,15 +2,18 @@ package import Manifests
 package import NetworkAddresses
 package import ProxyModel
 
-/// Compiles Istio resources to the configuration of each sidecar, as the control plane would send it.
+/// Compiles Istio resources to the configuration of each sidecar and gateway, as the control plane would send it.
 ///
 /// What depends only on namespace, Sidecar resource and the labels that rules ask about is compiled once and shared.
-package struct SidecarProxyCompiler {
+package struct ProxyCompiler {
     private let cluster: Cluster
     private let registry: ServiceRegistry
     private let virtualServices: [VirtualService]
     private let destinationRules: DestinationRuleIndex
     private let sidecars: [Sidecar]
+    private let gateways: [Gateway]
+    private let secrets: [Secret]
+    private let peerAuthentication: PeerAuthenticationIndex
     private let servicesOfPod: [PodID: [ClusterService]]
     /// Label keys that any rule looks at; other labels can't change the outbound part.
     private let selectingKeys: Set<String>
@@ -21,6 +24,10 @@ package struct SidecarProxyCompiler {
         registry = ServiceRegistry(cluster: cluster, resources: resources)
         virtualServices = resources.resources(VirtualService.self)
         sidecars = resources.resources(Sidecar.self)
+        gateways = resources.resources(Gateway.self)
+        secrets = resources.resources(Secret.self)
+        peerAuthentication = PeerAuthenticationIndex(
+            resources.resources(PeerAuthentication.self), rootNamespace: cluster.rootNamespace)
         let rules = resources.resources(DestinationRule.self)
         destinationRules = DestinationRuleIndex(rules, rootNamespace: cluster.rootNamespace)
         var selecting = Set(rules.flatMap { ($0.workloadSelector ?? [:]).keys })
@@ -39,13 +46,51 @@ package struct SidecarProxyCompiler {
     /// The configuration of the pod's proxy, and what was found dubious on the way; pods that share a part repeat its
     /// diagnostics.
     package func configuration(for pod: ClusterPod, nameservers: [IPAddress]) -> (ProxyConfiguration, [Diagnostic]) {
+        var (configuration, diagnostics) = pod.isRouter ? router(pod, nameservers) : sidecar(pod, nameservers)
+        let found = SecretPass(secrets, namespace: pod.id.namespace).secrets(of: configuration)
+        configuration.secrets = found.isEmpty ? nil : found
+        return (configuration, diagnostics)
+    }
+
+    // MARK: Gateways
+
+    private func router(_ pod: ClusterPod, _ nameservers: [IPAddress]) -> (ProxyConfiguration, [Diagnostic]) {
+        let diagnostics = DiagnosticCollector()
+        let servers = GatewayServers(
+            gateways: gateways, pod: pod, services: servicesOfPod[pod.id] ?? [], diagnostics: diagnostics)
+        // A gateway has no outbound policy: it knows what its routes name and nothing else.
+        let context = ProxyContext(
+            namespace: pod.id.namespace, labels: pod.labels, gateways: servers.gatewayNames, isRouter: true,
+            families: ProxyFamilies(pod), mesh: cluster.mesh, capturePorts: [], outboundPort: 15001,
+            isIstio10: cluster.compatibility == .istio10,
+            policy: OutboundPolicy(mesh: cluster.mesh, sidecar: nil, isIstio10: false),
+            scope: ProxyScope(
+                namespace: pod.id.namespace, gateways: servers.gatewayNames, sidecar: nil, registry: registry,
+                virtualServices: virtualServices),
+            destinationRules: destinationRules, diagnostics: diagnostics)
+        let clusters = ClusterPass(context: context)
+        let configuration = ProxyConfiguration(
+            node: Self.node(of: pod), listeners: GatewayListenerPass(context: context, servers: servers).listeners(),
+            routes: GatewayRoutePass(context: context, servers: servers).tables(),
+            clusters: clusters.builtIn() + clusters.outbound()
+                + (servers.hasAutoPassthrough ? clusters.byServerName() : []),
+            accessLog: AccessLogPass.configuration(
+                mesh: cluster.mesh, isIstio10: context.isIstio10, diagnostics: diagnostics),
+            nameservers: nameservers.map { IPEndpoint($0, 53) })
+        return (configuration, registry.diagnostics + diagnostics.all)
+    }
+
+    // MARK: Sidecars
+
+    private func sidecar(_ pod: ClusterPod, _ nameservers: [IPAddress]) -> (ProxyConfiguration, [Diagnostic]) {
         let outbound = outbound(for: pod)
         var context = outbound.context
         context.diagnostics = DiagnosticCollector()
         let inbound = InboundPass(
             pod: pod, services: servicesOfPod[pod.id] ?? [],
             selection: ProtocolSelection(isSniffing: !context.isIstio10), context: context,
-            inboundPort: pod.capture?.inboundPort ?? 15006
+            inboundPort: pod.capture?.inboundPort ?? 15006, peerAuthentication: peerAuthentication,
+            trustDomain: cluster.trustDomain
         ).configuration()
         let accessLog = AccessLogPass.configuration(
             mesh: cluster.mesh, isIstio10: context.isIstio10, diagnostics: context.diagnostics)
@@ -76,11 +121,11 @@ package struct SidecarProxyCompiler {
             capturePorts: capturePorts)
         return cache.part(for: key) {
             let isIstio10 = cluster.compatibility == .istio10
-            let context = SidecarContext(
+            let context = ProxyContext(
                 namespace: key.namespace, labels: key.labels, families: key.families, mesh: cluster.mesh,
                 capturePorts: capturePorts, outboundPort: key.outboundPort, isIstio10: isIstio10,
                 policy: OutboundPolicy(mesh: cluster.mesh, sidecar: sidecar, isIstio10: isIstio10),
-                scope: SidecarScope(
+                scope: ProxyScope(
                     namespace: key.namespace, sidecar: sidecar, registry: registry, virtualServices: virtualServices),
                 destinationRules: destinationRules, diagnostics: DiagnosticCollector())
             return OutboundPart(context)
@@ -99,7 +144,8 @@ package struct SidecarProxyCompiler {
         let (name, namespace) = (pod.id.name, pod.id.namespace)
         let address = pod.addresses.first?.description ?? ""
         return ProxyNode(
-            id: "sidecar~\(address)~\(name).\(namespace)~\(namespace).svc.cluster.local", role: .sidecar,
+            id: "\(pod.isRouter ? "router" : "sidecar")~\(address)~\(name).\(namespace)~\(namespace)"
+                + ".svc.cluster.local", role: pod.isRouter ? .gateway : .sidecar,
             namespace: namespace, pod: name, workload: pod.workload, labels: pod.labels,
             serviceAccount: pod.spec.serviceAccountName)
     }
@@ -107,7 +153,7 @@ package struct SidecarProxyCompiler {
 
 /// The outbound half of a configuration, but for what names the pod.
 struct OutboundPart {
-    let context: SidecarContext
+    let context: ProxyContext
     let listeners: [Listener]
     let routes: [RouteConfiguration]
     let clusters: [ProxyModel.Cluster]
@@ -115,7 +161,7 @@ struct OutboundPart {
     let externalTables: Set<String>
     let diagnostics: [Diagnostic]
 
-    init(_ context: SidecarContext) {
+    init(_ context: ProxyContext) {
         self.context = context
         var listenerPass = ListenerPass(context: context)
         let found = listenerPass.listeners()
@@ -131,7 +177,7 @@ struct OutboundPart {
         diagnostics = context.diagnostics.all
     }
 
-    private static func warnOfSharedHosts(_ context: SidecarContext) {
+    private static func warnOfSharedHosts(_ context: ProxyContext) {
         var owners: [String: ScopedVirtualService] = [:]
         for service in context.scope.virtualServices where !service.rule.http.isEmpty {
             for (host, written) in zip(service.hosts, service.rule.hosts) {
@@ -150,7 +196,7 @@ struct OutboundPart {
 
     /// With `metadataExchangeHeaders.mode: IN_MESH`. The headers are a property of the whole table here, so a table
     /// with one external destination goes without them altogether.
-    private static func externalTables(_ context: SidecarContext, _ routes: [RouteConfiguration]) -> Set<String> {
+    private static func externalTables(_ context: ProxyContext, _ routes: [RouteConfiguration]) -> Set<String> {
         guard context.mesh.proxyHeaders.metadataExchangeInMeshOnly == true else { return [] }
         let internalHosts = Set(context.scope.clusterServices.filter { !$0.isExternal }.map(\.hostname))
         return Set(

@@ -1,7 +1,7 @@
 import Manifests
 
 /// What a proxy gets to see: services, and the VirtualServices bound to the mesh, oldest first (outbound.md §9).
-struct SidecarScope {
+struct ProxyScope {
     /// Services with the ports that get listeners and hosts.
     private(set) var services: [RegistryService] = []
     /// Also those that only a VirtualService's destinations bring in: they get clusters.
@@ -9,14 +9,17 @@ struct SidecarScope {
     private(set) var virtualServices: [ScopedVirtualService] = []
     private var byHost: [String: Int] = [:]
 
-    init(namespace: String, sidecar: Sidecar?, registry: ServiceRegistry, virtualServices all: [VirtualService]) {
+    /// - Parameter gateways: what VirtualServices must be bound to, as in `ProxyContext`.
+    init(
+        namespace: String, gateways: Set<String> = [GatewayName.mesh], sidecar: Sidecar?, registry: ServiceRegistry,
+        virtualServices all: [VirtualService]
+    ) {
         let visible = registry.services.filter { $0.isVisible(from: namespace) }
         services = Self.merged(Self.selected(visible, by: sidecar, namespace: namespace), client: namespace)
-        virtualServices = all.filter { service in
-            service.gateways.isEmpty || service.gateways.contains { $0.value == "mesh" }
-        }.filter {
+        virtualServices = all.filter {
             ExportTo($0.exportTo, namespace: $0.metadata.namespace).includes(namespace)
         }.map(ScopedVirtualService.init).filter { service in
+            guard !service.gateways.isDisjoint(with: gateways) else { return false }
             guard let egress = sidecar?.egress, !egress.isEmpty else { return true }
             return egress.contains { listener in
                 let hosts = EgressHosts(listener.hosts, namespace: namespace)
@@ -99,14 +102,24 @@ struct SidecarScope {
     }
 }
 
-/// A VirtualService with its hosts fully qualified.
+/// A VirtualService with its names fully qualified.
 struct ScopedVirtualService {
     var rule: VirtualService
     var hosts: [String]
+    /// `mesh`, or Gateways as `namespace/name`.
+    var gateways: Set<String>
 
     init(_ rule: VirtualService) {
         self.rule = rule
-        hosts = rule.hosts.map { HostPattern.qualified($0.value, namespace: rule.metadata.namespace) }
+        let namespace = rule.metadata.namespace
+        hosts = rule.hosts.map { HostPattern.qualified($0.value, namespace: namespace) }
+        let names = rule.gateways.isEmpty ? [GatewayName.mesh] : rule.gateways.map(\.value)
+        gateways = Set(names.map { GatewayName.qualified($0, namespace: namespace) })
+    }
+
+    /// True when a match that lists `names` is meant for one of `gateways`.
+    func isMeant(_ names: [String], for gateways: Set<String>) -> Bool {
+        names.contains { gateways.contains(GatewayName.qualified($0, namespace: rule.metadata.namespace)) }
     }
 
     func qualified(_ host: String) -> String {
@@ -114,7 +127,7 @@ struct ScopedVirtualService {
     }
 
     var destinationHosts: [String] {
-        (rule.http.flatMap(\.route) + rule.tls.flatMap(\.route)).map { qualified($0.host) }
+        (rule.http.flatMap(\.route) + rule.tls.flatMap(\.route) + rule.tcp.flatMap(\.route)).map { qualified($0.host) }
     }
 }
 

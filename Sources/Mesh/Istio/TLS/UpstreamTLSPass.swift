@@ -1,0 +1,89 @@
+import Manifests
+import ProxyModel
+
+/// Says how connections to a cluster's endpoints are encrypted: what a DestinationRule asks for, else mutual TLS
+/// between members of the mesh (outbound.md §8).
+struct UpstreamTLSPass {
+    let context: ProxyContext
+    let service: RegistryService
+    let port: RegistryService.Port
+    let rule: DestinationRuleIndex.Match?
+    let subset: String?
+
+    /// Adds the contexts to `cluster`; `policy` is what holds for the port and subset.
+    func encrypt(_ cluster: inout ProxyModel.Cluster, policy: TrafficPolicy?) {
+        if let settings = policy?.tls {
+            cluster.transportSocket = context(settings)
+        } else if context.mesh.enableAutoMtls != false, !context.isIstio10 {
+            encryptInMesh(&cluster)
+        }
+    }
+
+    /// Endpoints that say so get mutual TLS, the rest plaintext. Where the endpoint is whatever the client dialled,
+    /// all must say so.
+    private func encryptInMesh(_ cluster: inout ProxyModel.Cluster) {
+        let members = port.endpoints.filter(\.speaksMutualTLS)
+        guard !members.isEmpty else { return }
+        let mutual = meshContext(nil)
+        guard cluster.discovery != .originalDestination else {
+            if members.count == port.endpoints.count { cluster.transportSocket = mutual }
+            return
+        }
+        cluster.transportSocketMatches = [
+            TransportSocketMatch(name: "tlsMode-istio", match: ["tlsMode": "istio"], context: mutual),
+            TransportSocketMatch(name: "tlsMode-disabled"),
+        ]
+    }
+
+    private func context(_ settings: ClientTLSSettings) -> UpstreamTLSContext? {
+        switch settings.mode.value {
+        case .disable: return nil
+        case .istioMutual: return meshContext(settings)
+        case .simple, .mutual: break
+        }
+        if let credential = settings.credentialName, !context.isRouter, rule?.isSelected != true {
+            context.diagnostics.warn(
+                "credentialName \(credential.value): sidecars take it only from a DestinationRule with a "
+                    + "workloadSelector, so connections to \(service.hostname):\(port.number) stay plaintext",
+                remedy: "add a workloadSelector, or use caCertificates", at: credential.location)
+            return nil
+        }
+        let names = settings.subjectAltNames ?? (service.subjectAltNames.isEmpty ? nil : service.subjectAltNames)
+        return UpstreamTLSContext(
+            serverName: settings.sni, autoServerName: settings.sni == nil && isHTTP,
+            autoSANValidation: names == nil && isHTTP && !settings.insecureSkipVerify,
+            tlsCertificate: settings.mode.value == .mutual ? certificate(settings) : nil,
+            validation: CertificateValidation(
+                trustedCA: roots(settings), subjectAltNames: (names ?? []).map { .exact($0) },
+                skipsVerification: settings.insecureSkipVerify),
+            alpnProtocols: isHTTP2 ? ["h2"] : [], minimumVersion: minimum(context.mesh.defaultTLSMinProtocolVersion))
+    }
+
+    private func meshContext(_ settings: ClientTLSSettings?) -> UpstreamTLSContext {
+        let identities = settings?.subjectAltNames ?? service.identities
+        return UpstreamTLSContext(
+            serverName: settings?.sni
+                ?? ClusterName.serverName(port: port.number, subset: subset, host: service.hostname),
+            tlsCertificate: ProxySecret.workloadIdentity,
+            validation: CertificateValidation(
+                trustedCA: ProxySecret.meshRoots, subjectAltNames: identities.map { .exact($0) }),
+            alpnProtocols: isHTTP2 ? MeshALPN.http2 : isHTTP ? MeshALPN.http1 : MeshALPN.tcp,
+            minimumVersion: minimum(context.mesh.meshMTLSMinProtocolVersion))
+    }
+
+    private var isHTTP2: Bool { port.protocol == .http2 || port.protocol == .grpc || port.protocol == .grpcWeb }
+    private var isHTTP: Bool { port.protocol.isHTTP || port.protocol == .unspecified }
+
+    private func roots(_ settings: ClientTLSSettings) -> String {
+        if let name = settings.credentialName { return ProxySecret.credentialRoots(name.value) }
+        return settings.caCertificates.map { FileSecret.name(roots: $0.value) } ?? ProxySecret.systemRoots
+    }
+
+    private func certificate(_ settings: ClientTLSSettings) -> String {
+        if let name = settings.credentialName { return ProxySecret.credential(name.value) }
+        return FileSecret.name(
+            certificate: settings.clientCertificate?.value ?? "", key: settings.privateKey?.value ?? "")
+    }
+
+    private func minimum(_ version: TLSVersion?) -> TLSProtocolVersion { version == .tls13 ? .tls13 : .tls12 }
+}
