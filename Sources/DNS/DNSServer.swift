@@ -20,27 +20,40 @@ package final class DNSServer: Sendable {
     /// Binds `port` of every address in `context`; `onQuery` is called on `loop`, before the reply leaves.
     ///
     /// Not to be called on an event loop: it waits for the sockets.
-    package init(
+    package convenience init(
         addresses: [IPAddress], port: UInt16 = 53, in context: any NetworkContext, on loop: any EventLoop,
         responder: any DNSResponder, onQuery: @escaping @Sendable (Query) -> Void = { _ in }
+    ) throws {
+        try self.init(
+            addresses: addresses, port: port, in: context, on: loop,
+            service: ResponderService(responder: responder, onQuery: onQuery))
+    }
+
+    /// Binds `port` of every address in `context` for `service`; `onArrival` is called on `loop` for each datagram and
+    /// each connection, whatever it brings.
+    ///
+    /// Not to be called on an event loop: it waits for the sockets.
+    package init(
+        addresses: [IPAddress], port: UInt16 = 53, in context: any NetworkContext, on loop: any EventLoop,
+        service: any DNSService, onArrival: @escaping @Sendable (FiveTuple) -> Void = { _ in }
     ) throws {
         var datagrams: [DatagramService] = []
         var listeners: [any Channel] = []
         do {
             for address in addresses {
-                let (service, descriptor) = try Self.bind(IPEndpoint(address, port), in: context, on: loop) {
-                    tuple, bytes in
-                    guard let reply = DNSMessage.reply(to: bytes.readableBytesView, overUDP: true, from: responder)
-                    else { return nil }
-                    onQuery(Query(tuple: tuple, question: reply.question))
-                    return reply.bytes
+                let (datagram, descriptor) = try Self.bind(IPEndpoint(address, port), in: context, on: loop) {
+                    datagram in
+                    onArrival(datagram.tuple)
+                    service.serve(DNSQuery(bytes: datagram.bytes, tuple: datagram.tuple), on: loop) { reply in
+                        if let reply { datagram.reply(reply) }
+                    }
                 }
-                datagrams.append(service)
+                datagrams.append(datagram)
                 let listener = try ServerBootstrap(group: loop)
                     .childChannelInitializer { channel in
                         channel.eventLoop.makeCompletedFuture {
                             try channel.pipeline.syncOperations.addHandler(
-                                DNSStreamHandler(responder: responder, onQuery: onQuery))
+                                DNSStreamHandler(service: service, onArrival: onArrival))
                         }
                     }
                     .withBoundSocket(descriptor).wait()
@@ -58,11 +71,11 @@ package final class DNSServer: Sendable {
     /// One port for both protocols; where the caller asked for any, the one that UDP got may be taken in TCP.
     private static func bind(
         _ endpoint: IPEndpoint, in context: any NetworkContext, on loop: any EventLoop,
-        reply: @escaping @Sendable (FiveTuple, ByteBuffer) -> [UInt8]?
+        receive: @escaping @Sendable (Datagram) -> Void
     ) throws -> (DatagramService, CInt) {
         var triesLeft = endpoint.port == 0 ? 10 : 1
         while true {
-            let service = try DatagramService(at: endpoint, in: context, on: loop, reply: reply)
+            let service = try DatagramService(at: endpoint, in: context, on: loop, receive: receive)
             triesLeft -= 1
             do {
                 return (service, try BoundSocket.listener(at: service.endpoint, dualStack: false, in: context))
@@ -90,6 +103,9 @@ struct DNSStreamParser {
         return next()
     }
 
+    /// True when no part of a message is left.
+    var isEmpty: Bool { buffer.readableBytes == 0 }
+
     mutating func next() -> ByteBuffer? { buffer.readLengthPrefixedSlice(as: UInt16.self) }
 
     static func frame(_ bytes: [UInt8], _ allocator: ByteBufferAllocator) -> ByteBuffer {
@@ -103,36 +119,48 @@ struct DNSStreamParser {
 private final class DNSStreamHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
-    private let responder: any DNSResponder
-    private let onQuery: @Sendable (DNSServer.Query) -> Void
+    /// How long a client may take for the rest of a message, as other servers have it.
+    private static let readTimeout = TimeAmount.seconds(2)
+
+    private let service: any DNSService
+    private let onArrival: @Sendable (FiveTuple) -> Void
     private var parser = DNSStreamParser()
     private var tuple: FiveTuple?
+    private var timer: Scheduled<Void>?
 
-    init(responder: any DNSResponder, onQuery: @escaping @Sendable (DNSServer.Query) -> Void) {
-        self.responder = responder
-        self.onQuery = onQuery
+    init(service: any DNSService, onArrival: @escaping @Sendable (FiveTuple) -> Void) {
+        self.service = service
+        self.onArrival = onArrival
     }
 
     func channelActive(context: ChannelHandlerContext) {
         guard let peer = context.remoteAddress?.ipEndpoint, let local = context.localAddress?.ipEndpoint else {
             return context.close(promise: nil)
         }
-        tuple = FiveTuple(.tcp, from: peer, to: local)
+        let tuple = FiveTuple(.tcp, from: peer, to: local)
+        self.tuple = tuple
+        onArrival(tuple)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = unwrapInboundIn(data)
         var message = parser.next(adding: &bytes)
-        while let query = message {
-            guard let tuple,
-                let reply = DNSMessage.reply(to: query.readableBytesView, overUDP: false, from: responder)
-            else { return context.close(promise: nil) }
-            onQuery(DNSServer.Query(tuple: tuple, question: reply.question))
-            let frame = DNSStreamParser.frame(reply.bytes, context.channel.allocator)
-            context.writeAndFlush(NIOAny(frame), promise: nil)
+        while let query = message, let tuple {
+            let channel = context.channel
+            service.serve(DNSQuery(bytes: query, tuple: tuple), on: context.eventLoop) { reply in
+                guard let reply else { return channel.close(promise: nil) }
+                channel.writeAndFlush(DNSStreamParser.frame(reply, channel.allocator), promise: nil)
+            }
             message = parser.next()
         }
+        timer?.cancel()
+        let channel = context.channel
+        timer =
+            parser.isEmpty
+            ? nil : context.eventLoop.scheduleTask(in: Self.readTimeout) { channel.close(promise: nil) }
     }
+
+    func channelInactive(context: ChannelHandlerContext) { timer?.cancel() }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 }

@@ -11,9 +11,19 @@ package final class DatagramService: Sendable {
     package let endpoint: IPEndpoint
 
     /// Binds `endpoint` in `context` and answers each datagram with what `reply` returns; nil sends nothing.
-    package init(
+    package convenience init(
         at endpoint: IPEndpoint, in context: any NetworkContext, on loop: any EventLoop,
         reply: @escaping @Sendable (FiveTuple, ByteBuffer) -> [UInt8]?
+    ) throws {
+        try self.init(at: endpoint, in: context, on: loop) { (datagram: Datagram) in
+            if let bytes = reply(datagram.tuple, datagram.bytes) { datagram.reply(bytes) }
+        }
+    }
+
+    /// Binds `endpoint` in `context` and hands out each datagram, which may be answered later.
+    package init(
+        at endpoint: IPEndpoint, in context: any NetworkContext, on loop: any EventLoop,
+        receive: @escaping @Sendable (Datagram) -> Void
     ) throws {
         let descriptor = try BoundSocket.datagram(at: endpoint, in: context)
         let local: IPEndpoint
@@ -30,7 +40,7 @@ package final class DatagramService: Sendable {
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(
-                        DatagramServiceHandler(descriptor: descriptor, local: local, reply: reply))
+                        DatagramServiceHandler(descriptor: descriptor, local: local, receive: receive))
                 }
             }
             .withBoundSocket(descriptor).wait()
@@ -41,18 +51,36 @@ package final class DatagramService: Sendable {
     package func close() -> EventLoopFuture<Void> { channel.close() }
 }
 
-/// Replies with `sendmsg` itself: NIO can receive packet information but not send it.
+/// A datagram that was received, and the way back.
+package struct Datagram: Sendable {
+    package let bytes: ByteBuffer
+    /// From who sent it to where it was sent.
+    package let tuple: FiveTuple
+    fileprivate let peer: SocketAddress
+    fileprivate let channel: any Channel
+    fileprivate let descriptor: CInt
+
+    /// Sends `bytes` back from the address that was asked. To be called on the service's loop; a service that has ended
+    /// sends nothing.
+    package func reply(_ bytes: [UInt8]) {
+        channel.eventLoop.preconditionInEventLoop()
+        guard channel.isActive else { return }
+        PacketInformation.send(bytes, to: peer, from: tuple.destination.address, on: descriptor)
+    }
+}
+
+/// Replies go by `sendmsg` itself: NIO can receive packet information but not send it.
 private final class DatagramServiceHandler: ChannelInboundHandler {
     typealias InboundIn = AddressedEnvelope<ByteBuffer>
 
     private let descriptor: CInt
     private let local: IPEndpoint
-    private let reply: @Sendable (FiveTuple, ByteBuffer) -> [UInt8]?
+    private let receive: @Sendable (Datagram) -> Void
 
-    init(descriptor: CInt, local: IPEndpoint, reply: @escaping @Sendable (FiveTuple, ByteBuffer) -> [UInt8]?) {
+    init(descriptor: CInt, local: IPEndpoint, receive: @escaping @Sendable (Datagram) -> Void) {
         self.descriptor = descriptor
         self.local = local
-        self.reply = reply
+        self.receive = receive
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -60,9 +88,10 @@ private final class DatagramServiceHandler: ChannelInboundHandler {
         guard let peer = envelope.remoteAddress.ipEndpoint else { return }
         let asked = envelope.metadata?.packetInfo?.destinationAddress.ipEndpoint?.address ?? local.address
         let tuple = FiveTuple(.udp, from: peer, to: IPEndpoint(asked, local.port))
-        if let bytes = reply(tuple, envelope.data) {
-            PacketInformation.send(bytes, to: envelope.remoteAddress, from: asked, on: descriptor)
-        }
+        receive(
+            Datagram(
+                bytes: envelope.data, tuple: tuple, peer: envelope.remoteAddress, channel: context.channel,
+                descriptor: descriptor))
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {

@@ -34,14 +34,23 @@ extension Hop {
             detail["stage"] = $0.stage.rawValue
             return FlowResult.EvidenceItem(at: $0.at, kind: .served, detail: detail)
         }
-        items += names.map {
-            FlowResult.EvidenceItem(
-                at: $0.at, kind: .served,
-                detail: [
-                    "tuple": "\($0.tuple)", "name": $0.name, "type": $0.type, "responseCode": $0.responseCode,
-                ])
+        items += names.map(\.evidenceItem)
+        if let agent {
+            items += agent.asked.flatMap(\.evidenceItems)
+            items += agent.answers.map(\.evidenceItem)
+            if agent.answers.isEmpty {
+                items.append(FlowResult.EvidenceItem(at: agent.at, kind: .served, detail: ["tuple": "\(tuple)"]))
+            }
         }
         return items
+    }
+}
+
+extension NameServed {
+    fileprivate var evidenceItem: FlowResult.EvidenceItem {
+        FlowResult.EvidenceItem(
+            at: at, kind: .served,
+            detail: ["tuple": "\(tuple)", "name": name, "type": type, "responseCode": responseCode])
     }
 }
 

@@ -67,6 +67,8 @@ package struct Hop: Sendable {
     package var drops: [DropSeen] = []
     package var served: [Served] = []
     package var names: [NameServed] = []
+    /// The DNS agent that the hop was redirected to.
+    package var agent: AgentHop?
     package var proxied: [ProxiedHop] = []
 
     package init(tuple: FiveTuple, isOutbound: Bool) {

@@ -76,6 +76,7 @@ package struct Judge: Sendable {
     /// The client says that it succeeded although nobody saw it arrive.
     private func contradiction(_ record: FlowRecord) -> FlowVerdict? {
         guard record.client.error == nil else { return nil }
+        if record.attempts.contains(where: { $0.hop.agent != nil }) { return nil }
         let answeredByProxy = record.attempts.contains { attempt in
             attempt.hop.allProxies.contains { !$0.records.isEmpty }
         }
@@ -94,7 +95,9 @@ package struct Judge: Sendable {
         }
         switch record.client.errorStage {
         case "resolution":
-            let answered = findings.contains { !$0.attempt.hop.names.isEmpty }
+            let answered = findings.contains {
+                !$0.attempt.hop.names.isEmpty || $0.attempt.hop.agent?.answers.isEmpty == false
+            }
             return FlowVerdict(
                 outcome: answered ? .failed : .inconclusive,
                 reason: answered
@@ -113,6 +116,12 @@ package struct Judge: Sendable {
                 outcome: .failed, path: stuck.path,
                 reason:
                     "\(stuck.path.last ?? "a proxy") accepted the connection and never opened one upstream: \(error)")
+        }
+        if let agent = exchanges.lazy.compactMap(\.attempt.hop.agent).first {
+            return FlowVerdict(
+                outcome: .failed,
+                reason: "\(agent.at) took it in its destination's place"
+                    + (record.client.error.map { ": \($0)" } ?? ", and answered"))
         }
         if let reached = exchanges.last(where: \.reachedDestination) {
             return FlowVerdict(
@@ -174,10 +183,11 @@ private struct Finding {
         case .tcp, .sctp: return end.served.filter { $0.stage != .closed }.map(\.at)
         case .udp, .icmp:
             return end.served.map(\.at) + end.packets.filter { $0.place == .internet }.map { _ in "internet" }
-                + (record.client.error == nil && !end.isOutbound && record.client.tuple == end.tuple
+                + (record.client.error == nil && !end.isOutbound && record.client.tuple == end.tuple && end.agent == nil
                     ? ["its destination, which answered"] : [])
         case .dns:
             return end.names.filter { $0.responseCode != "REFUSED" }.map(\.at)
+                + (end.agent?.helpful.map(\.at) ?? [])
                 + end.packets.filter { $0.place == .internet }.map { _ in "internet" }
         }
     }
@@ -200,7 +210,8 @@ private struct Finding {
                 by: .networkPolicy,
                 reason: "\(drop.at) dropped \(drop.tuple) (\(drop.direction) of \(drop.pod))", causes: drop.policies)
         }
-        if let refusal = hop.names.first(where: { $0.responseCode == "REFUSED" }) {
+        let answers = hop.names + (hop.agent.map { $0.asked.flatMap(\.names) + $0.answers } ?? [])
+        if let refusal = answers.first(where: { $0.responseCode == "REFUSED" }) {
             return Denial(by: .dns, reason: "\(refusal.at) refused to answer for \(refusal.name)", causes: [])
         }
         return nil
@@ -226,7 +237,9 @@ extension Hop {
     package var allProxies: [ProxiedHop] { proxied.flatMap { [$0] + $0.upstream.flatMap(\.allProxies) } }
 
     /// All drops at this hop and below.
-    var allDrops: [DropSeen] { drops + proxied.flatMap { ($0.lookups + $0.upstream).flatMap(\.allDrops) } }
+    var allDrops: [DropSeen] {
+        drops + (agent?.decisiveDrops ?? []) + proxied.flatMap { ($0.lookups + $0.upstream).flatMap(\.allDrops) }
+    }
 
     /// The hops where chains end: not taken up by a proxy.
     var ends: [Hop] { proxied.isEmpty ? [self] : proxied.flatMap { $0.upstream.flatMap(\.ends) } }

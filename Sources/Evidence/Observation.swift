@@ -11,6 +11,7 @@ package enum Observation: Sendable {
     case proxyClosed(ProxyConnection)
     case served(Served)
     case nameServed(NameServed)
+    case agent(AgentSeen)
 }
 
 /// A packet that crossed a watched place: the first of its flow.

@@ -13,6 +13,8 @@ package struct ObservationLog: Sendable {
     private var drops: [FiveTuple: [DropSeen]] = [:]
     private var served: [FiveTuple: [Served]] = [:]
     private var names: [FiveTuple: [NameServed]] = [:]
+    /// By the client's socket.
+    private var agents: [SocketKey: [AgentSeen]] = [:]
     private var accepted: [FiveTuple: [ProxyAccepted]] = [:]
     private var connecting: [ProxyConnection: [ProxyConnecting]] = [:]
     /// By pod and host, the latest.
@@ -38,6 +40,7 @@ package struct ObservationLog: Sendable {
         case .drop(let seen): drops[seen.tuple, default: []].append(seen)
         case .served(let seen): served[seen.tuple, default: []].append(seen)
         case .nameServed(let seen): names[seen.tuple, default: []].append(seen)
+        case .agent(let seen): agents[SocketKey(seen.tuple), default: []].append(seen)
         case .proxyAccepted(let seen):
             accepted[seen.tuple, default: []].append(seen)
             acceptedTuples[seen.connection] = seen.tuple
@@ -81,6 +84,7 @@ package struct ObservationLog: Sendable {
     ///   several flows share, only what carries one of them is the flow's own.
     private func hop(for tuple: FiveTuple, sinceMs: Double, requests: Set<String>, depth: Int) -> Hop {
         var hop = Hop(tuple: tuple, isOutbound: isOutside(tuple.destination.address))
+        hop.agent = agent(behind: tuple, sinceMs: sinceMs)
         for form in forms(of: tuple) {
             hop.packets += (packets[form] ?? []).filter { $0.timeMs >= sinceMs }
             hop.drops += (drops[form] ?? []).filter { $0.timeMs >= sinceMs }
@@ -114,6 +118,21 @@ package struct ObservationLog: Sendable {
             }
         }
         return hop
+    }
+
+    /// The DNS agent that a client's socket was redirected to, and what became of its own questions.
+    private func agent(behind tuple: FiveTuple, sinceMs: Double) -> AgentHop? {
+        let seen = (agents[SocketKey(tuple)] ?? []).filter { $0.timeMs >= sinceMs }
+        return AgentHop(seen) { question, timeMs in
+            var hop = Hop(tuple: question, isOutbound: isOutside(question.destination.address))
+            for form in forms(of: question) {
+                // The agent tells of the question before it leaves.
+                hop.packets += (packets[form] ?? []).filter { $0.timeMs >= timeMs }
+                hop.drops += (drops[form] ?? []).filter { $0.timeMs >= timeMs }
+                hop.names += (names[form] ?? []).filter { $0.timeMs >= timeMs }
+            }
+            return hop
+        }
     }
 
     /// What became of the question for the host of a cluster that had none.

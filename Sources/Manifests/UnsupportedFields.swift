@@ -98,13 +98,6 @@ enum UnsupportedFields {
             UnsupportedField(
                 "h2UpgradePolicy", .oneOf(["UPGRADE"]), .unsupported, "upgrading to HTTP/2 is not supported yet")
         ],
-        "ProxyConfig": [
-            UnsupportedField(
-                "proxyMetadata.ISTIO_META_DNS_CAPTURE", .on, .unsupported,
-                "DNS capture is not supported yet"),
-            UnsupportedField(
-                "proxyMetadata.CAPTURE_ALL_DNS", .on, .unsupported, "DNS capture is not supported yet"),
-        ],
         "Scenario": [
             UnsupportedField("spec.images"),
             UnsupportedField("spec.boundary"),

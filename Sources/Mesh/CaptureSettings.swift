@@ -36,10 +36,17 @@ package struct CaptureSettings: Sendable, Hashable {
     package var excludeOwnerGroups: [String] = []
     package var loopbackRange: IPPrefix
     package var dropsInvalid = false
+    /// DNS capture is asked for: the pod's agent answers queries, and hosts have the addresses allocated for them.
+    package var capturesDNS = false
+    /// The servers whose queries are redirected to the agent: all, or those of the pod's `resolv.conf`.
+    package var dnsServers: Selection<IPAddress> = .only([])
     /// capture.md §2 "IPv6 on": from the pod's first address, or any with dual stack.
     package var isIPv6On = false
     /// Which line asked for a setting: by the setting's annotation or value name; absent for defaults.
     package var origins: [String: Origin] = [:]
 
     package init(loopbackRange: IPPrefix) { self.loopbackRange = loopbackRange }
+
+    /// True when queries are redirected to the agent: DNS capture has an effect on rules only if it knows a server.
+    package var redirectsDNS: Bool { capturesDNS && dnsServers != .only([]) }
 }

@@ -5,6 +5,8 @@ package import NetworkAddresses
 package struct Cluster: Sendable {
     package var pods: [ClusterPod]
     package var services: [ClusterService]
+    /// What the control plane gave hosts that have no address of their own.
+    package var allocatedAddresses: [AllocatedHost: [IPAddress]] = [:]
     package var namespaces: [String: [String: String]]
     package var mesh: MeshConfig
     package var compatibility: Scenario.Compatibility

@@ -20,6 +20,7 @@ package struct ClusterBuilder: Sendable {
     private var pastGenerations: [PodID: Int] = [:]
     private var nextPodIndex = 1
     private var services = ServiceAddressBook()
+    private var allocator = AddressAllocator()
 
     package init() {}
 
@@ -33,9 +34,10 @@ package struct ClusterBuilder: Sendable {
         let templates = PodTemplates(resources)
         let pods = start(
             templates.all, restarted: restarted, injection: Injection(mesh: mesh, namespaces: namespaces),
-            &diagnostics)
+            nameservers: ServiceAddressBook.nameservers(of: resources), &diagnostics)
         var cluster = Cluster(pods: pods, namespaces: namespaces, mesh: mesh, compatibility: compatibility)
         cluster.services = services.services(of: resources, pods: pods)
+        cluster.allocatedAddresses = allocator.addresses(for: resources)
         return (cluster, diagnostics)
     }
 
@@ -57,7 +59,7 @@ package struct ClusterBuilder: Sendable {
 
     private mutating func start(
         _ templates: [PodTemplates.Entry], restarted: [WorkloadReference], injection: Injection,
-        _ diagnostics: inout [Diagnostic]
+        nameservers: [IPAddress], _ diagnostics: inout [Diagnostic]
     ) -> [ClusterPod] {
         let restarts = Set(restarted.map { PodID(namespace: $0.namespace, name: $0.name) })
         var pods: [ClusterPod] = []
@@ -77,7 +79,8 @@ package struct ClusterBuilder: Sendable {
                     nextPodIndex += 1
                 }
                 record.generation = max(record.generation, pastGenerations[entry.id] ?? 0) + 1
-                (record.capture, record.isRouter) = proxy(of: entry, at: record.index, injection, &diagnostics)
+                (record.capture, record.isRouter) = proxy(
+                    of: entry, at: record.index, injection, nameservers, &diagnostics)
             }
             record.template = entry.template
             record.incarnation = entry.incarnation
@@ -114,7 +117,8 @@ package struct ClusterBuilder: Sendable {
     }
 
     private func proxy(
-        of entry: PodTemplates.Entry, at index: Int, _ injection: Injection, _ diagnostics: inout [Diagnostic]
+        of entry: PodTemplates.Entry, at index: Int, _ injection: Injection, _ nameservers: [IPAddress],
+        _ diagnostics: inout [Diagnostic]
     ) -> (capture: CaptureSettings?, isRouter: Bool) {
         let decision = injection.decide(
             namespace: entry.id.namespace, labels: entry.template.labels, annotations: entry.annotations,
@@ -134,7 +138,7 @@ package struct ClusterBuilder: Sendable {
         case .sidecar:
             let (settings, found) = CaptureSettings.reading(
                 annotations: entry.annotations, owner: entry.origin, addresses: Self.addresses(of: entry, at: index),
-                spec: entry.spec, mesh: injection.mesh)
+                nameservers: nameservers, spec: entry.spec, mesh: injection.mesh)
             diagnostics += found.filter { !diagnostics.contains($0) }
             return (settings, false)
         }

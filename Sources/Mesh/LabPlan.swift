@@ -43,10 +43,12 @@ package struct PodPlan: Sendable {
     package var tcpPorts: [UInt16]
     /// UDP ports on which the pod's containers answer.
     package var udpPorts: [UInt16]
+    /// nil: no DNS capture.
+    package var agent: DNSAgentPlan?
 
     package init(
         pod: ClusterPod, nodeInterface: String, ruleset: Ruleset, proxy: ProxyConfiguration?,
-        tcpPorts: [UInt16] = [], udpPorts: [UInt16] = []
+        tcpPorts: [UInt16] = [], udpPorts: [UInt16] = [], agent: DNSAgentPlan? = nil
     ) {
         self.pod = pod
         self.nodeInterface = nodeInterface
@@ -54,6 +56,7 @@ package struct PodPlan: Sendable {
         self.proxy = proxy
         self.tcpPorts = tcpPorts
         self.udpPorts = udpPorts
+        self.agent = agent
     }
 }
 
@@ -147,4 +150,6 @@ package enum LabConstants {
     /// UDP port of the internet's echo server; every datagram but DNS is redirected there.
     package static let internetUDPPort: UInt16 = 1
     package static let dnsPort: UInt16 = 53
+    /// Where a pod's DNS agent listens, on the loopback addresses.
+    package static let dnsAgentPort: UInt16 = 15053
 }

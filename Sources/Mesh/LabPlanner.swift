@@ -65,7 +65,8 @@ package struct LabPlanner: Sendable {
             diagnostics += proxy?.1 ?? []
             return PodPlan(
                 pod: pod, nodeInterface: pod.nodeInterface, ruleset: pod.capture.map(ruleset) ?? Ruleset(),
-                proxy: proxy?.0, tcpPorts: ports.ports(of: pod.id, .tcp), udpPorts: ports.ports(of: pod.id, .udp))
+                proxy: proxy?.0, tcpPorts: ports.ports(of: pod.id, .tcp), udpPorts: ports.ports(of: pod.id, .udp),
+                agent: compiler.names(for: pod).map { DNSAgentPlan(of: pod, names: $0, nameservers: dns.nameservers) })
         }
     }
 

@@ -56,6 +56,23 @@ struct CaptureCase: CustomTestStringConvertible, Sendable {
         metadata("owner-groups-exclude", "ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE: '2000,3000'"),
         metadata("loopback-range", "ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR: 127.0.0.0/8"),
         metadata("invalid-drop", "INVALID_DROP: 'true'"),
+        metadata("dns-capture", "ISTIO_META_DNS_CAPTURE: 'true'"),
+        metadata("dns-capture-ipv6", "ISTIO_META_DNS_CAPTURE: 'true', ISTIO_DUAL_STACK: 'true'"),
+        metadata("dns-capture-all", "ISTIO_META_DNS_CAPTURE: 'true', CAPTURE_ALL_DNS: 'true'"),
+        metadata(
+            "dns-capture-all-ipv6",
+            "ISTIO_META_DNS_CAPTURE: 'true', CAPTURE_ALL_DNS: 'true', ISTIO_DUAL_STACK: 'true'"),
+        metadata("dns-capture-all-alone", "CAPTURE_ALL_DNS: 'true'"),
+        CaptureCase(
+            "dns-capture-excluded",
+            annotations: """
+                {\(traffic)excludeOutboundPorts: "53", \(traffic)excludeOutboundIPRanges: "10.96.0.0/16", \
+                proxy.istio.io/config: "{proxyMetadata: {ISTIO_META_DNS_CAPTURE: 'true', \
+                ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE: '2000'}}"}
+                """),
+        CaptureCase(
+            "dns-capture-mesh",
+            values: "{meshConfig: {defaultConfig: {proxyMetadata: {ISTIO_META_DNS_CAPTURE: \"true\"}}}}"),
         CaptureCase("mesh-ports", values: "{meshConfig: {proxyListenPort: 16001, proxyInboundListenPort: 16006}}"),
         CaptureCase("mesh-none", values: "{meshConfig: {defaultConfig: {interceptionMode: NONE}}}"),
         CaptureCase(

@@ -139,6 +139,7 @@ extension ObservationLog {
         case .drop(let seen): roots(of: seen.tuple)
         case .served(let seen): roots(of: seen.tuple)
         case .nameServed(let seen): roots(of: seen.tuple)
+        case .agent(let seen): roots(of: seen.tuple)
         case .proxyAccepted(let seen): roots(of: seen.tuple)
         case .proxyConnecting(let seen): roots(of: seen.connection)
         case .proxyLookup(let seen): roots(of: seen.tuple)

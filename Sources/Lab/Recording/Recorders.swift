@@ -100,6 +100,41 @@ extension EvidenceRecorder {
         }
     }
 
+    /// Records what a pod's DNS agent does, and ends those of its questions that are dropped.
+    func agentObserver(
+        of pod: PodID, untold: UntoldConnections?
+    ) -> @Sendable (DNSForwarder.Event, DNSQuery) -> Void {
+        let site = Self.agentSite(of: pod)
+        let watches = NIOLockedValueBox<[FiveTuple: Watch]>([:])
+        return { event, query in
+            func record(_ seen: AgentSeen.Event) {
+                self.record(.agent(AgentSeen(at: site, tuple: query.tuple, event: seen, timeMs: self.nowMs)))
+            }
+            switch event {
+            case .answering(let question):
+                guard let question else { return }
+                record(
+                    .answered(name: question.name, type: "\(question.type)", responseCode: "\(question.code)"))
+            case .asking(_, let tuple, let dropped):
+                // It is no proxy's.
+                untold?.clientBegins(tuple)
+                record(.asked(tuple))
+                let watch = self.watch(tuple) { if case .drop = $0 { dropped() } }
+                watches.withLockedValue { $0[tuple] = watch }
+            case .asked(let tuple):
+                untold?.clientEnded(tuple)
+                if let watch = watches.withLockedValue({ $0.removeValue(forKey: tuple) }) { self.unwatch(watch) }
+            }
+        }
+    }
+
+    /// Records that a pod's DNS agent got something.
+    func recordTaken(_ tuple: FiveTuple, byAgentOf pod: PodID) {
+        record(.agent(AgentSeen(at: Self.agentSite(of: pod), tuple: tuple, event: .taken, timeMs: nowMs)))
+    }
+
+    private static func agentSite(of pod: PodID) -> String { "agent pod \(pod)" }
+
     func record(_ arrival: Arrival) {
         var fields: [String: String] = [:]
         if let value = arrival.serverName { fields["sni"] = value }

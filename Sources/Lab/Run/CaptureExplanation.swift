@@ -50,6 +50,18 @@ package struct CaptureExplanation: Sendable {
                 "owner-group", "only GIDs \(groups.joined(separator: ", ")) are captured", "includeOwnerGroups",
                 settings)
         }
+        let isQuery = destination.port == LabConstants.dnsPort && settings.redirectsDNS
+        if isQuery, tuple.transport == .udp || tuple.transport == .tcp {
+            guard case .only(let servers) = settings.dnsServers, !servers.contains(destination.address) else {
+                return nil
+            }
+            if tuple.transport == .udp {
+                return way(
+                    "dns-server",
+                    "DNS capture redirects queries to \(servers.map(\.description).joined(separator: ", ")) only, "
+                        + "and \(destination.address) is another server", "capturesDNS", settings)
+            }
+        }
         if settings.excludeOutboundRanges.contains(where: { $0.contains(destination.address) }) {
             return way(
                 "excluded-range", "\(destination.address) is in a range that is excluded from capture",

@@ -195,6 +195,10 @@ package actor RunningLab {
 
     private nonisolated func startPrograms(of pod: RunningPod, dnsPod: PodID?) async throws {
         let plan = pod.plan
+        if let agent = plan.agent {
+            pod.set(
+                agent: try DNSAgent(agent, of: pod, on: group.next(), recorder: recorder, untold: untold))
+        }
         if let configuration = plan.proxy {
             let proxy = try dataPlanes.proxy(
                 at: ProxySite(

@@ -16,6 +16,7 @@ package final class RunningPod: Sendable {
         var proxy: (any DataPlane)?
         var server: PodServer?
         var dnsServer: DNSServer?
+        var agent: DNSAgent?
         /// False from creation until the rules are in force: the time of init containers in classic start order.
         var hasStarted = false
     }
@@ -36,7 +37,13 @@ package final class RunningPod: Sendable {
 
     package var plan: PodPlan {
         get { state.withLockedValue { $0.plan } }
-        set { state.withLockedValue { $0.plan = newValue } }
+        set {
+            let agent = state.withLockedValue { state in
+                state.plan = newValue
+                return state.agent
+            }
+            if let names = newValue.agent?.names { agent?.update(names) }
+        }
     }
     package var proxy: (any DataPlane)? { state.withLockedValue { $0.proxy } }
     var server: PodServer? { state.withLockedValue { $0.server } }
@@ -44,6 +51,7 @@ package final class RunningPod: Sendable {
 
     func set(proxy: (any DataPlane)?) { state.withLockedValue { $0.proxy = proxy } }
     func set(server: PodServer?) { state.withLockedValue { $0.server = server } }
+    func set(agent: DNSAgent?) { state.withLockedValue { $0.agent = agent } }
     func set(dnsServer: DNSServer?) { state.withLockedValue { $0.dnsServer = dnsServer } }
     func markStarted() { state.withLockedValue { $0.hasStarted = true } }
 
@@ -65,9 +73,12 @@ package final class RunningPod: Sendable {
     func context(uid: UInt32, gid: UInt32) -> NamespaceContext { NamespaceContext(namespace, uid: uid, gid: gid) }
 
     func stop() async {
-        let (proxy, server, dnsServer) = state.withLockedValue { ($0.proxy, $0.server, $0.dnsServer) }
+        let (proxy, server, dnsServer, agent) = state.withLockedValue {
+            ($0.proxy, $0.server, $0.dnsServer, $0.agent)
+        }
         await proxy?.stop()
         server?.close()
         dnsServer?.close()
+        agent?.close()
     }
 }

@@ -137,8 +137,11 @@ package final class ClientExchange: @unchecked Sendable {
 
     private func begin(_ all: [IPAddress]) {
         let wanted = all.filter { request.family == nil || $0.family == request.family }
-        // IPv6 first, as curl does; within a family the order that was given.
-        addresses = (wanted.filter { $0.family == .ipv6 } + wanted.filter { $0.family == .ipv4 }).reversed()
+        // IPv6 first, as curl does; within a family the order that was given. Name servers are asked in their order.
+        let ordered =
+            request.kind == .dns
+            ? wanted : wanted.filter { $0.family == .ipv6 } + wanted.filter { $0.family == .ipv4 }
+        addresses = ordered.reversed()
         guard !addresses.isEmpty else {
             return finish(ClientFailure(.resolution, "no \(request.family?.rawValue ?? "") address"))
         }

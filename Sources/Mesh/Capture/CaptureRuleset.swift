@@ -13,6 +13,10 @@ package struct CaptureRuleset {
     private static let redirect = "istio-redirect"
     private static let inRedirect = "istio-in-redirect"
     private static let dropChain = "istio-drop"
+    private static let outputDNS = "istio-output-dns"
+    /// Connection tracking zones: what the agent asks of servers is told from what clients ask of the agent.
+    private static let agentZone: UInt16 = 1
+    private static let clientZone: UInt16 = 2
 
     private let settings: CaptureSettings
 
@@ -36,6 +40,7 @@ package struct CaptureRuleset {
                 Chain(Self.redirect, rules: [redirection(to: settings.outboundPort)]),
                 Chain(Self.inRedirect, rules: [redirection(to: settings.inboundPort)]),
                 Chain(Self.output, rules: outputRules),
+                Chain(Self.outputDNS, rules: dnsRedirections),
             ])
         let mangle = Self.table(
             "istio-proxy-mangle",
@@ -48,7 +53,20 @@ package struct CaptureRuleset {
                     rules: settings.dropsInvalid
                         ? [Rule([Counter(), Verdict.drop], comment: origin("dropsInvalid"))] : []),
             ])
-        return Ruleset(tables: [nat, mangle].compactMap(\.self))
+        let raw = Self.table(
+            "istio-proxy-raw",
+            settings.redirectsDNS
+                ? [
+                    Chain(
+                        "prerouting", base: BaseChain(type: .filter, hook: .prerouting, priority: -300),
+                        rules: [rule([], .jump(Self.inbound))]),
+                    Chain(
+                        "output", base: BaseChain(type: .filter, hook: .output, priority: -300),
+                        rules: [rule([], .jump(Self.outputDNS))]),
+                    Chain(Self.inbound, rules: answerZones),
+                    Chain(Self.outputDNS, rules: queryZones),
+                ] : [])
+        return Ruleset(tables: [nat, mangle, raw].compactMap(\.self))
     }
 
     /// A chain with no rule is not created; a table with no rule is not created.
@@ -124,6 +142,7 @@ package struct CaptureRuleset {
         for uid in settings.proxyUIDs { rules += proxyRules(.metaSkuid, uid) }
         for gid in settings.proxyGIDs { rules += proxyRules(.metaSkgid, gid) }
         rules += ownerGroupRules
+        if settings.redirectsDNS { rules.append(rule([], .jump(Self.outputDNS), from: "capturesDNS")) }
         rules.append(rule([Match(.ipDaddr, .prefix(settings.loopbackRange))], .return, from: "loopbackRange"))
         if settings.isIPv6On { rules.append(rule([Match(.ip6Daddr, .address(.loopbackIPv6))], .return)) }
         rules += rangeRules(settings.excludeOutboundRanges, .return, from: "excludeOutboundRanges")
@@ -139,17 +158,25 @@ package struct CaptureRuleset {
 
     /// The rules for the proxy's own packets, told by their user or their group.
     private func proxyRules(_ owner: Field, _ id: UInt32) -> [Rule] {
+        // The agent may ask a DNS server in its own pod; Istio's rule for the group does not think of that.
+        let mayAsk = settings.redirectsDNS && owner == .metaSkuid
+        let ports: Match.RightHandSide =
+            mayAsk ? .ports([LabConstants.dnsPort, Self.tunnelPort]) : .port(Self.tunnelPort)
         func toItself(_ notLoopback: Match) -> Rule {
             rule(
                 [
-                    Self.onLoopback, Self.tcp, notLoopback, Match(.tcpDport, .notEqual, .port(Self.tunnelPort)),
+                    Self.onLoopback, Self.tcp, notLoopback, Match(.tcpDport, .notEqual, ports),
                     Match(owner, .number(id)),
                 ], .jump(Self.inRedirect))
         }
         var rules = [toItself(Match(.ipDaddr, .notEqual, .prefix(settings.loopbackRange)))]
         if settings.isIPv6On { rules.append(toItself(Match(.ip6Daddr, .notEqual, .address(.loopbackIPv6)))) }
         if !includesLoopback {
-            rules.append(rule([Self.onLoopback, Match(owner, .notEqual, .number(id))], .return))
+            let notDNS = [Self.tcp, Match(.tcpDport, .notEqual, .port(LabConstants.dnsPort))]
+            rules.append(
+                rule(
+                    [Self.onLoopback] + (settings.redirectsDNS ? notDNS : []) + [Match(owner, .notEqual, .number(id))],
+                    .return))
         }
         rules.append(rule([Match(owner, .number(id))], .return))
         return rules
@@ -172,6 +199,51 @@ package struct CaptureRuleset {
             return [rule(others, .return, from: "includeOwnerGroups")]
         }
     }
+
+    // MARK: DNS
+
+    /// What holds for packets to, or from, the servers whose queries are captured; one without conditions for all.
+    private func serverMatches(_ ipv4: Field, _ ipv6: Field) -> [[Match]] {
+        switch settings.dnsServers {
+        case .all: [[]]
+        case .only(let servers): servers.map { [Match($0.family == .ipv4 ? ipv4 : ipv6, .address($0))] }
+        }
+    }
+
+    private var dnsRedirections: [Rule] {
+        guard settings.redirectsDNS else { return [] }
+        let comment = origin("dnsServers") ?? origin("capturesDNS")
+        let redirect: [any Statement] = [Counter(), Redirect(to: LabConstants.dnsAgentPort)]
+        return [Field.tcpDport, .udpDport].flatMap { port in
+            serverMatches(.ipDaddr, .ip6Daddr).map { server in
+                Rule(server + [Match(port, .port(LabConstants.dnsPort))] + redirect, comment: comment)
+            }
+        }
+    }
+
+    private func zone(_ matches: [Match], _ zone: UInt16) -> Rule { Rule(matches + [Counter(), CTZoneSet(zone)]) }
+
+    /// The first zone that a packet is given stays.
+    private var queryZones: [Rule] {
+        let query = Match(.udpDport, .port(LabConstants.dnsPort))
+        let owners =
+            settings.proxyUIDs.map { Match(.metaSkuid, .number($0)) }
+            + settings.proxyGIDs.map { Match(.metaSkgid, .number($0)) }
+        return owners.flatMap { owner in
+            [
+                zone([query, owner], Self.agentZone),
+                zone([Match(.udpSport, .port(LabConstants.dnsAgentPort)), owner], Self.clientZone),
+            ]
+        } + serverMatches(.ipDaddr, .ip6Daddr).map { zone([query] + $0, Self.clientZone) }
+    }
+
+    private var answerZones: [Rule] {
+        serverMatches(.ipSaddr, .ip6Saddr).map {
+            zone([Match(.udpSport, .port(LabConstants.dnsPort))] + $0, Self.agentZone)
+        }
+    }
+
+    // MARK: Ranges
 
     /// One rule a range, IPv4 ones first; IPv6 ones only where IPv6 is on.
     private func rangeRules(_ ranges: [IPPrefix], _ verdict: Verdict, from setting: String) -> [Rule] {

@@ -11,7 +11,8 @@ extension CaptureSettings {
     ///
     /// The values were checked when the manifests were read; what is wrong in them is passed over here.
     package static func reading(
-        annotations: [String: Located<String>], owner: Origin, addresses: [IPAddress], spec: PodSpec, mesh: MeshConfig
+        annotations: [String: Located<String>], owner: Origin, addresses: [IPAddress], nameservers: [IPAddress],
+        spec: PodSpec, mesh: MeshConfig
     ) -> (CaptureSettings, [Diagnostic]) {
         var reader = CaptureSettingsReader(annotations: annotations, owner: owner, mesh: mesh)
         reader.readMode()
@@ -19,6 +20,7 @@ extension CaptureSettings {
         reader.readInbound()
         reader.readMetadata()
         reader.readFamilies(addresses)
+        reader.readDNS(nameservers.filter { server in addresses.contains { $0.family == server.family } })
         reader.readStartOrder(spec)
         return (reader.settings, reader.diagnostics)
     }
@@ -180,6 +182,26 @@ private struct CaptureSettingsReader {
         let usable = addresses.filter { !$0.isLoopback && !$0.isLinkLocal }
         let isDualStack = metadata["ISTIO_DUAL_STACK"]?.text.isTrue ?? false
         settings.isIPv6On = (isDualStack ? usable : Array(usable.prefix(1))).contains { $0.family == .ipv6 }
+    }
+
+    /// - Parameter servers: those of the pod's `resolv.conf`.
+    mutating func readDNS(_ servers: [IPAddress]) {
+        guard let given = metadata["ISTIO_META_DNS_CAPTURE"], given.text.isTrue else { return }
+        settings.capturesDNS = true
+        settings.origins["capturesDNS"] = given.origin
+        if let all = metadata["CAPTURE_ALL_DNS"], all.text.isTrue {
+            settings.dnsServers = .all
+            settings.origins["dnsServers"] = all.origin
+            return
+        }
+        settings.dnsServers = .only(
+            servers.filter { $0.family == .ipv4 } + servers.filter { $0.family == .ipv6 && settings.isIPv6On })
+        if !settings.redirectsDNS {
+            diagnostics.append(
+                Diagnostic(
+                    .warning, "DNS capture redirects nothing: the pod's resolv.conf names no server that it could",
+                    remedy: "add CAPTURE_ALL_DNS: \"true\" to proxyMetadata", at: given.origin.location))
+        }
     }
 
     mutating func readStartOrder(_ spec: PodSpec) {

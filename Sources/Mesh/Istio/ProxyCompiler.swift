@@ -8,6 +8,8 @@ package import ProxyModel
 package struct ProxyCompiler {
     private let cluster: Cluster
     private let registry: ServiceRegistry
+    /// As proxies with DNS capture see it.
+    private let registryWithAllocatedAddresses: ServiceRegistry
     private let virtualServices: [VirtualService]
     private let destinationRules: DestinationRuleIndex
     private let sidecars: [Sidecar]
@@ -22,6 +24,7 @@ package struct ProxyCompiler {
     package init(cluster: Cluster, resources: ResourceSet) {
         self.cluster = cluster
         registry = ServiceRegistry(cluster: cluster, resources: resources)
+        registryWithAllocatedAddresses = registry.withAllocatedAddresses
         virtualServices = resources.resources(VirtualService.self)
         sidecars = resources.resources(Sidecar.self)
         gateways = resources.resources(Gateway.self)
@@ -112,13 +115,18 @@ package struct ProxyCompiler {
         return (configuration, registry.diagnostics + outbound.diagnostics + context.diagnostics.all)
     }
 
+    /// What the pod's DNS agent answers itself; nil without DNS capture.
+    package func names(for pod: ClusterPod) -> NameTable? {
+        pod.capture?.capturesDNS == true ? outbound(for: pod).names : nil
+    }
+
     private func outbound(for pod: ClusterPod) -> OutboundPart {
         let sidecar = sidecar(for: pod)
         let capturePorts: Set = [pod.capture?.outboundPort ?? 15001, pod.capture?.inboundPort ?? 15006]
         let key = OutboundCache.Key(
             namespace: pod.id.namespace, labels: pod.labels.filter { selectingKeys.contains($0.key) },
             families: ProxyFamilies(pod), sidecar: sidecar?.id, outboundPort: pod.capture?.outboundPort ?? 15001,
-            capturePorts: capturePorts)
+            capturePorts: capturePorts, capturesDNS: pod.capture?.capturesDNS ?? false)
         return cache.part(for: key) {
             let isIstio10 = cluster.compatibility == .istio10
             let context = ProxyContext(
@@ -126,7 +134,9 @@ package struct ProxyCompiler {
                 capturePorts: capturePorts, outboundPort: key.outboundPort, isIstio10: isIstio10,
                 policy: OutboundPolicy(mesh: cluster.mesh, sidecar: sidecar, isIstio10: isIstio10),
                 scope: ProxyScope(
-                    namespace: key.namespace, sidecar: sidecar, registry: registry, virtualServices: virtualServices),
+                    namespace: key.namespace, sidecar: sidecar,
+                    registry: key.capturesDNS ? registryWithAllocatedAddresses : registry,
+                    virtualServices: virtualServices),
                 destinationRules: destinationRules, diagnostics: DiagnosticCollector())
             return OutboundPart(context)
         }
@@ -159,6 +169,8 @@ struct OutboundPart {
     let clusters: [ProxyModel.Cluster]
     /// Tables whose requests must not tell who sent them, because some of them leave the mesh.
     let externalTables: Set<String>
+    /// What a DNS agent answers.
+    let names: NameTable
     let diagnostics: [Diagnostic]
 
     init(_ context: ProxyContext) {
@@ -173,6 +185,8 @@ struct OutboundPart {
         let clusterPass = ClusterPass(context: context)
         clusters = clusterPass.builtIn() + clusterPass.outbound()
         externalTables = Self.externalTables(context, routes)
+        names = NameTable(
+            services: context.scope.services, namespace: context.namespace, families: context.families)
         Self.warnOfSharedHosts(context)
         diagnostics = context.diagnostics.all
     }
@@ -221,6 +235,7 @@ private final class OutboundCache {
         var sidecar: ResourceID?
         var outboundPort: UInt16
         var capturePorts: Set<UInt16>
+        var capturesDNS: Bool
     }
 
     private var parts: [Key: OutboundPart] = [:]

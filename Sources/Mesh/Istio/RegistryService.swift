@@ -44,6 +44,8 @@ struct RegistryService {
     var exportTo: [String]
     /// ClusterIPs, or a ServiceEntry's addresses and blocks.
     var addresses: [IPPrefix]
+    /// A ServiceEntry's without addresses: what the control plane gave the host, of use with DNS capture.
+    var allocatedAddresses: [IPAddress] = []
     var ports: [Port]
     var resolution: Resolution
     var isKubernetes: Bool

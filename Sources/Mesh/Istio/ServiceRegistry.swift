@@ -37,7 +37,10 @@ struct ServiceRegistry {
             }
             for host in entry.hosts {
                 warnOfPartialWildcard(host, in: entry)
-                aged.append((age, Self.service(entry, host: host.value, selection: selection, pods: pods)))
+                var service = Self.service(entry, host: host.value, selection: selection, pods: pods)
+                let allocated = AllocatedHost(entry: entry.id, host: service.hostname)
+                service.allocatedAddresses = cluster.allocatedAddresses[allocated] ?? []
+                aged.append((age, service))
             }
         }
         services = aged.enumerated()
@@ -47,6 +50,15 @@ struct ServiceRegistry {
                 service.aliases = aliases[service.hostname] ?? []
                 return service
             }
+    }
+
+    /// The registry as proxies with DNS capture get to see it: hosts have the addresses that were allocated for them.
+    var withAllocatedAddresses: ServiceRegistry {
+        var result = self
+        for index in services.indices where services[index].addresses.isEmpty {
+            result.services[index].addresses = services[index].allocatedAddresses.map { IPPrefix($0) }
+        }
+        return result
     }
 
     private mutating func warnOfPartialWildcard(_ host: Located<String>, in entry: ServiceEntry) {

@@ -25,6 +25,12 @@ struct ServiceAddressBook: Sendable {
         }
     }
 
+    /// The addresses of kube-dns, which stand in pods' `resolv.conf`.
+    static func nameservers(of resources: ResourceSet) -> [IPAddress] {
+        let given = resources.resource(Service.self, dnsID.namespace, dnsID.name)?.clusterIPs ?? []
+        return given.isEmpty ? LabNetwork.serviceAddresses(LabNetwork.dnsServiceIndex) : given
+    }
+
     private static var dns: Service {
         let location = SourceLocation(file: "built-in")
         return Service(
