@@ -29,6 +29,25 @@ import Testing
         }
     }
 
+    @Test("What DNS agents answer is printed like a hosts file")
+    func names() throws {
+        let entry = """
+            apiVersion: networking.istio.io/v1
+            kind: ServiceEntry
+            metadata: {name: cnn}
+            spec: {hosts: [edition.cnn.com], ports: [{number: 443, name: tls, protocol: TLS}], resolution: DNS}
+            """
+        let config = "{proxy.istio.io/config: \"{proxyMetadata: {ISTIO_META_DNS_CAPTURE: 'true'}}\"}"
+        let pod = Sample.pod.replacing("  name: sleep\n", with: "  name: sleep\n  annotations: \(config)\n")
+        try withDirectory(["pod.yaml": pod, "entry.yaml": entry]) { directory in
+            let run = try BuiltProgram.run("render", directory, "--what", "names")
+            #expect(run.status == 0, "\(run.diagnostics)")
+            #expect(run.output.contains("# pod default/sleep, everything else from 10.96.0.10, fd00:10:96::a\n"))
+            #expect(run.output.contains("240.240.0.1\tedition.cnn.com\n"))
+            #expect(run.output.contains("# pod kube-system/kube-dns: no DNS capture\n"))
+        }
+    }
+
     @Test("Where no pod has a sidecar, there are no configurations")
     func noProxy() throws {
         let pod = Sample.pod.replacing("\"true\"", with: "\"false\"")

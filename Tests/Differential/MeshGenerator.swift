@@ -81,7 +81,13 @@ struct MeshGenerator: Sendable {
         }
         mesh.mesh["accessLogFile"] = "/dev/stdout"
         var configuration: YAMLValue = [:]
-        if families == .dual { configuration["proxyMetadata"] = ["ISTIO_DUAL_STACK": "true"] }
+        var metadata: YAMLValue = [:]
+        if families == .dual { metadata["ISTIO_DUAL_STACK"] = "true" }
+        if dice.chance(25) {
+            metadata["ISTIO_META_DNS_CAPTURE"] = "true"
+            if dice.chance(40) { metadata["CAPTURE_ALL_DNS"] = "true" }
+        }
+        if metadata != [:] { configuration["proxyMetadata"] = metadata }
         if dice.chance(10) {
             configuration["proxyHeaders"] = dice.pick(
                 ["server": ["disabled": true]], ["requestId": ["disabled": true]],

@@ -43,7 +43,8 @@ import Testing
             "203.0.113.0/28", "targetPort:", "clusterIP: None", "exact:", "prefix:", "regex:", "method:", "headers:",
             "withoutHeaders:", "queryParams:", "authority:", "scheme:", "ignoreUriCase:", "sniHosts:", "weight: 0",
             "timeout:", "retries:", "subset: v9", "nowhere.example", "kind: DestinationRule", "kind: Sidecar",
-            "exportTo:", "ALLOW_ANY", "REGISTRY_ONLY", "ISTIO_DUAL_STACK", "podIPs", "httpVersion: \"1.0\"", "sni:",
+            "exportTo:", "ALLOW_ANY", "REGISTRY_ONLY", "ISTIO_DUAL_STACK", "ISTIO_META_DNS_CAPTURE",
+            "CAPTURE_ALL_DNS", "podIPs", "httpVersion: \"1.0\"", "sni:",
             "host:", "address:", "tcp://", "tls://", "app: banner", "/dev/tcp/", "[2001:db8", "https://default/web",
         ] {
             #expect(texts.contains(word), "\(word)")

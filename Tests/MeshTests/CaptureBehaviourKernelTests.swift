@@ -10,7 +10,7 @@ import Testing
 @Suite("Where capture rules lead real packets", .requiresRoot)
 struct CaptureBehaviourKernelTests {
     enum Place: UInt16, Sendable, CaseIterable {
-        case outboundProxy = 15001, inboundProxy = 15006, application = 8080
+        case outboundProxy = 15001, inboundProxy = 15006, application = 8080, agent = 15053
     }
 
     /// A row of capture.md §3's consequences or §8.
@@ -58,9 +58,40 @@ struct CaptureBehaviourKernelTests {
                 address: outside,
                 annotation: range("excludeOutboundIPRanges", outside) + ", " + range("includeOutboundPorts", "8080")),
         ]
+
+        private static func metadata(_ entries: String) -> String {
+            "proxy.istio.io/config: \"{proxyMetadata: {ISTIO_META_DNS_CAPTURE: 'true'\(entries)}}\""
+        }
+        private static let listed = "10.96.0.10"
+        private static let listedServer = metadata("")
+        private static let everyServer = metadata(", CAPTURE_ALL_DNS: 'true'")
+
+        /// Rows of capture.md §7.
+        static let queries: [Row] = [
+            Row(transport: .udp, address: listed, port: 53, annotation: listedServer, place: .agent),
+            Row(address: listed, port: 53, annotation: listedServer, place: .agent),
+            Row(transport: .udp, address: outside, port: 53, annotation: listedServer),
+            Row(transport: .udp, address: outside6, port: 53, annotation: listedServer),
+            Row(address: outside, port: 53, annotation: listedServer, place: .outboundProxy),
+            Row(transport: .udp, address: outside, port: 53, annotation: everyServer, place: .agent),
+            Row(transport: .udp, address: outside6, port: 53, annotation: everyServer, place: .agent),
+            Row(address: outside, port: 53, annotation: everyServer, place: .agent),
+            Row(uid: 1337, transport: .udp, address: outside, port: 53, annotation: everyServer),
+            Row(gid: 1337, address: outside, port: 53, annotation: everyServer),
+            Row(transport: .udp, address: outside, port: 5353, annotation: everyServer),
+            // To a server in the pod itself, and past an excluded range; an excluded port wins.
+            Row(transport: .udp, address: "127.0.0.1", port: 53, annotation: everyServer, place: .agent),
+            Row(address: "127.0.0.1", port: 53, annotation: everyServer, place: .agent),
+            Row(
+                transport: .udp, address: outside, port: 53,
+                annotation: everyServer + ", " + range("excludeOutboundIPRanges", "203.0.113.0/24"), place: .agent),
+            Row(
+                transport: .udp, address: outside, port: 53,
+                annotation: everyServer + ", " + range("excludeOutboundPorts", "53")),
+        ]
     }
 
-    @Test("each row of the specification's tables", arguments: Row.all)
+    @Test("each row of the specification's tables", arguments: Row.all + Row.queries)
     func row(_ row: Row) throws {
         let plan = KubernetesFixture.plan(
             KubernetesFixture.pod(
@@ -85,6 +116,14 @@ struct CaptureBehaviourKernelTests {
             if row.transport == .tcp { client.startConnecting(to: target) } else { try client.send(to: target) }
             let packet = try #require(try lab.logged(to: target, row.transport))
             #expect(packet.group == LabConstants.boundaryLogGroup)
+            return
+        }
+        if row.transport == .udp {
+            let receiver = try PodSocket(address.family, SOCK_DGRAM, in: pod)
+            try receiver.bind(
+                to: IPEndpoint(address.family == .ipv4 ? .loopbackIPv4 : .loopbackIPv6, place.rawValue))
+            try client.send(to: target)
+            #expect(receiver.receives())
             return
         }
         try client.connect(to: target)

@@ -24,7 +24,8 @@ package struct ProxyCompiler {
     package init(cluster: Cluster, resources: ResourceSet) {
         self.cluster = cluster
         registry = ServiceRegistry(cluster: cluster, resources: resources)
-        registryWithAllocatedAddresses = registry.withAllocatedAddresses
+        let capturesDNS = cluster.pods.contains { $0.capture?.capturesDNS == true }
+        registryWithAllocatedAddresses = capturesDNS ? registry.withAllocatedAddresses : registry
         virtualServices = resources.resources(VirtualService.self)
         sidecars = resources.resources(Sidecar.self)
         gateways = resources.resources(Gateway.self)
@@ -117,7 +118,7 @@ package struct ProxyCompiler {
 
     /// What the pod's DNS agent answers itself; nil without DNS capture.
     package func names(for pod: ClusterPod) -> NameTable? {
-        pod.capture?.capturesDNS == true ? outbound(for: pod).names : nil
+        pod.hasSidecar ? outbound(for: pod).names : nil
     }
 
     private func outbound(for pod: ClusterPod) -> OutboundPart {
@@ -138,7 +139,7 @@ package struct ProxyCompiler {
                     registry: key.capturesDNS ? registryWithAllocatedAddresses : registry,
                     virtualServices: virtualServices),
                 destinationRules: destinationRules, diagnostics: DiagnosticCollector())
-            return OutboundPart(context)
+            return OutboundPart(context, capturesDNS: key.capturesDNS)
         }
     }
 
@@ -169,11 +170,11 @@ struct OutboundPart {
     let clusters: [ProxyModel.Cluster]
     /// Tables whose requests must not tell who sent them, because some of them leave the mesh.
     let externalTables: Set<String>
-    /// What a DNS agent answers.
-    let names: NameTable
+    /// What a DNS agent answers; nil without DNS capture.
+    let names: NameTable?
     let diagnostics: [Diagnostic]
 
-    init(_ context: ProxyContext) {
+    init(_ context: ProxyContext, capturesDNS: Bool) {
         self.context = context
         var listenerPass = ListenerPass(context: context)
         let found = listenerPass.listeners()
@@ -185,8 +186,10 @@ struct OutboundPart {
         let clusterPass = ClusterPass(context: context)
         clusters = clusterPass.builtIn() + clusterPass.outbound()
         externalTables = Self.externalTables(context, routes)
-        names = NameTable(
-            services: context.scope.services, namespace: context.namespace, families: context.families)
+        names =
+            capturesDNS
+            ? NameTable(services: context.scope.services, namespace: context.namespace, families: context.families)
+            : nil
         Self.warnOfSharedHosts(context)
         diagnostics = context.diagnostics.all
     }

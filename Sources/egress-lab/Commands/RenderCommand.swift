@@ -3,6 +3,7 @@ import Envoy
 import Foundation
 import Manifests
 import Mesh
+import NetworkAddresses
 import Nftables
 import ProxyModel
 
@@ -22,6 +23,8 @@ struct RenderCommand: ParsableCommand {
         case proxy
         /// Each sidecar's configuration as Envoy takes it.
         case envoy
+        /// What each pod's DNS agent answers itself.
+        case names
     }
 
     @Argument(help: "A scenario, a manifest, or a directory of manifests.", completion: .file())
@@ -32,8 +35,8 @@ struct RenderCommand: ParsableCommand {
 
     @Option(
         help: """
-            capture (the pods' rules), policy (the node's), proxy (the sidecars' configurations), or envoy (the same as \
-            Envoy's bootstraps); without it, both rulesets.
+            capture (the pods' rules), policy (the node's), proxy (the sidecars' configurations), envoy (the same as \
+            Envoy's bootstraps), or names (what the pods' DNS agents answer); without it, both rulesets.
             """)
     var what: Part?
 
@@ -50,6 +53,7 @@ struct RenderCommand: ParsableCommand {
         case .capture: Console.report(capture(pods))
         case .policy: Console.report(plan.node.ruleset.text)
         case .envoy: Console.report(try bootstraps(pods))
+        case .names: Console.report(names(pods))
         case nil: Console.report(capture(pods) + (pod == nil ? policy(plan) : ""))
         }
     }
@@ -102,6 +106,17 @@ struct RenderCommand: ParsableCommand {
         pods.map { pod in
             let head = "# pod \(pod.pod.id)"
             return pod.ruleset.tables.isEmpty ? head + ": no rules\n" : head + "\n" + pod.ruleset.text
+        }.joined(separator: "\n")
+    }
+
+    /// As a `hosts` file has them, but for wildcards.
+    private func names(_ pods: [PodPlan]) -> String {
+        pods.map { pod in
+            let head = "# pod \(pod.pod.id)"
+            guard let agent = pod.agent else { return head + ": no DNS capture\n" }
+            let servers = agent.nameservers.map(\.description).joined(separator: ", ")
+            return head + ", everything else from \(servers)\n"
+                + agent.names.entries.flatMap { entry in entry.addresses.map { "\($0)\t\(entry.name)\n" } }.joined()
         }.joined(separator: "\n")
     }
 
