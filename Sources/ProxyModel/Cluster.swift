@@ -15,6 +15,16 @@ package struct Cluster: Codable, Equatable, Sendable {
         case logicalDNS = "LOGICAL_DNS"
     }
 
+    /// Envoy: `extensions.upstreams.http.v3.HttpProtocolOptions`.
+    package enum HTTPProtocolOptions: String, Codable, Sendable {
+        /// `explicit_http_config` with HTTP/1.1, which is what Envoy does without options.
+        case http1 = "http_protocol_options"
+        /// `explicit_http_config` with HTTP/2: one connection a host, shared by all requests.
+        case http2 = "http2_protocol_options"
+        /// `use_downstream_protocol_config`: as the request came.
+        case useDownstreamProtocol = "use_downstream_protocol_config"
+    }
+
     /// `outbound|443||edition.cnn.com`, `inbound|80||`, `PassthroughCluster`, `BlackHoleCluster`.
     package var name: String
     package var discovery: Discovery
@@ -32,13 +42,16 @@ package struct Cluster: Codable, Equatable, Sendable {
     package var transportSocket: UpstreamTLSContext?
     /// Chosen by the endpoints' metadata, the first that matches before `transportSocket` (Istio's auto-mTLS).
     package var transportSocketMatches: [TransportSocketMatch]?
+    /// nil: HTTP/1.1.
+    package var httpProtocolOptions: HTTPProtocolOptions?
     package var origin: ConfigurationOrigin?
 
     package init(
         name: String, discovery: Discovery, connectTimeoutMs: Int = 10_000, endpoints: [Endpoint] = [],
         upstreamPort: UInt16? = nil, sourceAddresses: [IPAddress] = [], dnsFamilies: [IPFamily] = [.ipv4],
         dnsRefreshMs: Int = 60_000, transportSocket: UpstreamTLSContext? = nil,
-        transportSocketMatches: [TransportSocketMatch]? = nil, origin: ConfigurationOrigin? = nil
+        transportSocketMatches: [TransportSocketMatch]? = nil, httpProtocolOptions: HTTPProtocolOptions? = nil,
+        origin: ConfigurationOrigin? = nil
     ) {
         self.name = name
         self.discovery = discovery
@@ -50,6 +63,7 @@ package struct Cluster: Codable, Equatable, Sendable {
         self.dnsRefreshMs = dnsRefreshMs
         self.transportSocket = transportSocket
         self.transportSocketMatches = transportSocketMatches
+        self.httpProtocolOptions = httpProtocolOptions
         self.origin = origin
     }
 }

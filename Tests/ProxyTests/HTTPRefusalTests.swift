@@ -24,12 +24,11 @@ import Testing
     static let cases = [
         Case("HTTP/1.0", "GET / HTTP/1.0\r\nHost: a\r\n\r\n", 426, "low_version"),
         Case("no Host", "GET / HTTP/1.1\r\n\r\n", 400, "missing_host_header"),
-        Case("two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "http1.multiple_hosts"),
         Case("CONNECT", "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", 404, "route_not_found"),
         Case(
             "length and chunked",
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
-            400, "http1.codec_error"),
+            400, "http1.content_length_and_chunked_not_allowed"),
         Case(
             "gzip, chunked", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501,
             "http1.invalid_transfer_encoding"),
@@ -39,9 +38,32 @@ import Testing
         Case("two lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 2\r\n\r\nx", 400, "http1.codec_error"),
         Case("space before colon", "GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400, "http1.codec_error"),
         Case("unknown method", "FOO / HTTP/1.1\r\nHost: a\r\n\r\n", 400, "http1.codec_error"),
-        Case("HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "http1.codec_error"),
-        Case("NUL in a value", "GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", 400, "http1.codec_error"),
-        Case("userinfo", "GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, "http.invalid_authority"),
+        Case("NUL in a value", "GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", 400, "http1.invalid_characters"),
+        Case("a Host with a slash", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400, "http.invalid_authority"),
+        Case("a fragment", "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n", 400, "path_normalization_failed"),
+        Case("an escaped NUL", "GET /%00 HTTP/1.1\r\nHost: a\r\n\r\n", 400, "path_normalization_failed"),
+        Case("another scheme", "GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, "http1.invalid_scheme"),
+        Case("* with GET", "GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400, "http1.invalid_url"),
+        Case("HTTP/1.2", "GET / HTTP/1.2\r\nHost: a\r\n\r\n", 426, "low_version"),
+        Case("no version", "GET /\r\n\r\n", 426, "low_version"),
+        Case("a control character", "GET / HTTP/1.1\r\nHost: a\r\nX: \u{1}\r\n\r\n", 400, "http1.invalid_characters"),
+        Case("a fold without a field", "GET / HTTP/1.1\r\n X: a\r\nHost: a\r\n\r\n", 400, "http1.codec_error"),
+        Case("a nameless field", "GET / HTTP/1.1\r\nHost: a\r\n: x\r\n\r\n", 400, "http1.codec_error"),
+        Case(
+            "two equal lengths", "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n", 400,
+            "http1.codec_error"),
+        Case(
+            "x-forwarded-for as hop-by-hop", "GET / HTTP/1.1\r\nHost: a\r\nConnection: X-Forwarded-For\r\n\r\n", 400,
+            "http1.connection_header_rejected"),
+        Case(
+            "the Host as hop-by-hop", "GET / HTTP/1.1\r\nHost: a\r\nConnection: host\r\n\r\n", 400,
+            "missing_host_header"),
+        Case(
+            "an unknown upgrade", "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n", 403,
+            "upgrade_failed"),
+        Case(
+            "101 fields", "GET / HTTP/1.1\r\nHost: a\r\n" + String(repeating: "X: 1\r\n", count: 100) + "\r\n", 431,
+            "http1.too_many_headers"),
         Case("relative path", "GET x HTTP/1.1\r\nHost: a\r\n\r\n", 400, "http1.codec_error"),
         Case(
             "61 KiB of headers",

@@ -50,10 +50,13 @@ import Testing
         "HTTP is recognised by its request line",
         arguments: [
             ("GET / HTTP/1.1\r\n", HTTPInspector.Result.http("http/1.1")), ("GET / HTTP/1.0\r\n", .http("http/1.0")),
-            ("\r\nM-SEARCH * HTTP/1.1\n", .http("http/1.1")), ("GET / HTTP/1.1", .needsMore), ("GE", .needsMore),
+            ("M-SEARCH * HTTP/1.1\n", .http("http/1.1")), ("\r\nGET / HTTP/1.1\r\n", .notHTTP),
+            ("GET / HTTP/1.1", .needsMore), ("GE", .needsMore),
             ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", .http("h2c")), ("PRI * HTTP/2.0\r\n", .needsMore),
-            ("P", .needsMore), ("PX", .notHTTP), ("GET /\r\n", .notHTTP), ("GET / HTTP/2.0\r\n", .notHTTP),
-            ("EHLO x", .notHTTP), ("\u{16}", .notHTTP), ("GETS / HTTP/1.1\r\n", .notHTTP),
+            ("P", .needsMore), ("PX", .needsMore), ("GET /\r\n", .notHTTP),
+            ("GET / HTTP/2.0\r\n", .http("http/1.0")), ("PRI * HTTP/2.0\r\n\r\nXX", .http("http/1.0")),
+            ("EHLO x", .needsMore), ("EHLO x\r", .notHTTP), ("\u{16}", .notHTTP),
+            ("FOO / HTTP/1.1\r\n", .http("http/1.1")), ("G(T / HTTP/1.1\r\n", .notHTTP),
         ])
     func http(_ text: String, _ expected: HTTPInspector.Result) {
         var whole = HTTPInspector()

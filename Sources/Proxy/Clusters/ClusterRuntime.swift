@@ -71,6 +71,15 @@ final class ClusterRuntime: @unchecked Sendable {
             ? pickWeighted(candidates) : pickLeastActive(candidates)
     }
 
+    /// Whether requests of `version` go upstream with HTTP/2.
+    func usesHTTP2(for version: HTTPProtocol) -> Bool {
+        switch model.httpProtocolOptions {
+        case .http2: true
+        case .useDownstreamProtocol: version == .http2
+        case .http1, nil: false
+        }
+    }
+
     /// The address to connect from; nil leaves it to the kernel.
     func sourceAddress(for family: IPFamily) -> IPAddress? {
         model.sourceAddresses.first { $0.family == family }

@@ -6,6 +6,8 @@ package enum AttemptOutcome: Equatable, Sendable {
     case connectFailure
     /// The connection ended before the response's head.
     case reset
+    /// An HTTP/2 upstream refused the stream.
+    case refusedStream
     case perTryTimeout
     case response(status: Int)
 }
@@ -30,7 +32,9 @@ extension RetryPolicy {
         retryOn.contains { condition in
             switch (condition, outcome) {
             case ("connect-failure", .connectFailure): true
-            case ("reset", .connectFailure), ("reset", .reset), ("reset", .perTryTimeout): true
+            case ("refused-stream", .refusedStream): true
+            case ("reset", .connectFailure), ("reset", .reset), ("reset", .refusedStream), ("reset", .perTryTimeout):
+                true
             case ("5xx", .response(let status)): (500..<600).contains(status)
             case ("5xx", _): true
             case ("gateway-error", .response(let status)): (502...504).contains(status)

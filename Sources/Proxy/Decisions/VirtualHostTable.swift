@@ -44,14 +44,11 @@ package struct VirtualHostTable: Sendable {
         return (found?.host ?? catchAll).map { hosts[$0] }
     }
 
-    /// `host` of `host:80`, `[::1]` of `[::1]:80`; anything else unchanged.
+    /// `host` of `host:80`, `[::1]` of `[::1]:80`; whatever follows the colon, as Envoy does.
     package static func withoutPort(_ authority: String) -> String {
         guard let colon = authority.utf8.lastIndex(of: UInt8(ascii: ":")) else { return authority }
-        let port = authority.utf8[authority.utf8.index(after: colon)...]
-        guard port.allSatisfy({ (48...57).contains($0) }) else { return authority }
-        let host = authority[..<colon]
-        if host.utf8.contains(UInt8(ascii: ":")), host.utf8.last != UInt8(ascii: "]") { return authority }
-        return String(host)
+        if let bracket = authority.utf8.lastIndex(of: UInt8(ascii: "]")), bracket > colon { return authority }
+        return String(authority[..<colon])
     }
 }
 

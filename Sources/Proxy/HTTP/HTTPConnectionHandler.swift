@@ -1,51 +1,38 @@
 import NIOCore
-import NIOHTTP1
 import ProxyModel
 
-/// The counters under `http.PREFIX.`.
-final class HTTPCounters {
-    let connections: Counter
-    let requests: Counter
-    let noRoute: Counter
-    let responses: ResponseCounters
-
-    init(_ statistics: ProxyStatistics, prefix: String) {
-        connections = statistics.counter("http.\(prefix).downstream_cx_total")
-        requests = statistics.counter("http.\(prefix).downstream_rq_total")
-        noRoute = statistics.counter("http.\(prefix).no_route")
-        responses = ResponseCounters(statistics, prefix: "http.\(prefix).downstream_rq_", countsCodes: false)
-    }
-}
-
-/// The downstream end of an HTTP/1.1 connection: one stream at a time, in order. Confined to the worker's loop.
+/// The downstream end of an HTTP/1 connection: one stream at a time, in order. Confined to the worker's loop.
 ///
-/// Pipelined requests wait: what follows a complete request is held back until that request is answered.
-final class HTTPConnectionHandler: ChannelDuplexHandler, DownstreamPeer, @unchecked Sendable {
-    typealias InboundIn = HTTPServerRequestPart
-    typealias OutboundIn = HTTPServerResponsePart
-    typealias OutboundOut = HTTPServerResponsePart
+/// Pipelined requests wait: what follows a complete request is not parsed until that request is answered.
+final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, HTTPDownstream, DownstreamPeer,
+    @unchecked Sendable
+{
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
 
-    private enum Waiting {
-        case part(HTTPServerRequestPart)
-        case error(any Error)
-    }
-
-    /// Envoy's default for all headers of a request.
-    private static let headerLimit = 60 * 1024
     /// How long a client may take to notice that its connection ends before the rest of its request is refused.
     private static let lingerTime = TimeAmount.seconds(1)
+    /// Bodies up to this size are copied behind what is written already.
+    private static let copyLimit = 4096
 
     let downstream: DownstreamConnection
     let counters: HTTPCounters
     private let worker: ProxyWorker
     private var manager: HTTPConnectionManager
     private var context: ChannelHandlerContext?
+    private var parser = HTTP1Parser(isRequest: true)
+    private var output: ByteBuffer?
     private var stream: HTTPStream?
     private var requestEnded = true
-    /// A head whose request has no body: it starts when its end arrives, in the same read.
-    private var heldHead: HTTPRequestHead?
-    private var waiting: [Waiting] = []
-    private var isWorking = false
+    private var body: ByteBuffer?
+    /// What follows is the bytes of another protocol.
+    private var isTunnel = false
+    private var responseBody = HTTP1Writing.ResponseBody.plain
+    private var isHead = false
+    private(set) var version = HTTPProtocol.http11
+    private var isParsing = false
     private var isClosing = false
     private var hasHeldRead = false
     private var isReading = false
@@ -59,21 +46,13 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, DownstreamPeer, @unchec
         counters.connections.add()
     }
 
-    /// Puts codec and handler behind the handlers that `channel` has.
+    /// Puts the handler behind the handlers that `channel` has.
     static func install(
         in channel: any Channel, manager: HTTPConnectionManager, connection: DownstreamConnection, worker: ProxyWorker
     ) throws {
-        var framing = HTTPResponseEncoder.Configuration()
-        framing.automaticallySetFramingHeaders = false
-        var limits = NIOHTTPDecoderLimitConfiguration()
-        limits.maxHeaderFieldSize = headerLimit
-        limits.maxHeaderListSize = headerLimit
         let handler = HTTPConnectionHandler(manager, connection, worker)
         connection.peer = handler
-        try channel.pipeline.syncOperations.addHandlers([
-            HTTPResponseEncoder(configuration: framing),
-            ByteToMessageHandler(HTTPRequestDecoder(limitConfiguration: limits)), handler,
-        ])
+        try channel.pipeline.syncOperations.addHandler(handler)
     }
 
     // MARK: Inbound
@@ -82,38 +61,32 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, DownstreamPeer, @unchec
     func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let bytes = unwrapInboundIn(data)
+        if isClosing { return }
         isReading = true
-        accept(.part(unwrapInboundIn(data)))
+        parser.feed(bytes)
+        parse()
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
         isReading = false
         stream?.flushUpstream()
-        context.flush()
+        flush()
+        context.fireChannelReadComplete()
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if let error = error as? HTTPParserError {
-            // Input that ended inside a request is a client that left, not a wrong request.
-            if error == .invalidEOFState { return }
-            accept(.error(error))
-        } else {
-            context.close(promise: nil)
-        }
-    }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         // As in Envoy, a client of HTTP/1.1 that finishes sending has left. A response in progress is cut.
-        if case .inputClosed? = event as? ChannelEvent {
-            isClosing = true
-            stream?.abort()
-            drainThenClose(.all)
-        }
+        guard case .inputClosed? = event as? ChannelEvent else { return }
+        isClosing = true
+        stream?.abort()
+        drainThenClose(.all)
     }
 
     func channelInactive(context: ChannelHandlerContext) {
         isClosing = true
-        waiting = []
         stream?.abort()
         worker.unregister(downstream)
     }
@@ -124,47 +97,82 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, DownstreamPeer, @unchec
 
     // MARK: Requests
 
-    private func accept(_ item: Waiting) {
-        if isClosing { return }
-        if isWorking || (stream != nil && requestEnded) || !waiting.isEmpty {
-            waiting.append(item)
-        } else {
-            handle(item)
+    private func parse() {
+        guard !isParsing else { return }
+        isParsing = true
+        defer { isParsing = false }
+        while !isClosing, stream == nil || !requestEnded {
+            if isTunnel {
+                passTunnelBytes()
+                return
+            }
+            do {
+                guard let part = try parser.next() else {
+                    deliverBody()
+                    return
+                }
+                accept(part)
+            } catch {
+                body = nil
+                let stream = stream ?? makeStream()
+                self.stream = stream
+                stream.fail(.protocolError(error))
+            }
         }
     }
 
-    private func handle(_ item: Waiting) {
-        isWorking = true
-        defer { isWorking = false }
-        switch item {
-        case .error(let error):
-            let stream = stream ?? makeStream()
-            self.stream = stream
-            stream.fail(.protocolError(error))
-        case .part(.head(let head)):
+    private func accept(_ part: HTTP1Parser.Part) {
+        switch part {
+        case .begin:
+            version = .http11
+            isHead = false
             requestEnded = false
-            if IncomingRequest.announcesBody(head) {
-                begin(head, endOfRequest: false)
-            } else {
-                heldHead = head
-            }
-        case .part(.body(let bytes)): stream?.receiveBody(bytes)
-        case .part(.end(let trailers)):
+            followConfiguration()
+            stream = makeStream()
+        case .head(let head): begin(head)
+        case .body(let bytes):
+            // What one read brought goes on in one piece, however it was cut.
+            if body == nil { body = bytes } else { body?.writeImmutableBuffer(bytes) }
+        case .end:
+            deliverBody()
             requestEnded = true
-            if let head = heldHead {
-                heldHead = nil
-                begin(head, endOfRequest: true)
-            } else {
-                stream?.receiveRequestEnd(trailers)
-            }
+            stream?.receiveRequestEnd(nil)
         }
     }
 
-    private func begin(_ head: HTTPRequestHead, endOfRequest: Bool) {
-        followConfiguration()
-        let stream = makeStream()
-        self.stream = stream
-        stream.start(head, endOfRequest: endOfRequest)
+    private func deliverBody() {
+        guard let bytes = body else { return }
+        body = nil
+        stream?.receiveBody(bytes)
+    }
+
+    private func begin(_ raw: HTTP1Head) {
+        guard let stream else { return }
+        do throws(LocalReply) {
+            let rules = RequestRules(
+                acceptsHTTP10: manager.acceptsHTTP10, usesRemoteAddress: manager.usesRemoteAddress)
+            let read = try HTTP1RequestReading.read(raw, rules)
+            version = read.head.version
+            isHead = read.head.method == "HEAD"
+            let hasBody = raw.framing != .unspecified && raw.framing != .length(0)
+            if read.expectsContinue { writeContinue() }
+            if read.upgrade != nil {
+                isTunnel = true
+            } else if !hasBody {
+                // The stream starts with the knowledge that nothing follows.
+                _ = try? parser.next()
+                requestEnded = true
+            }
+            stream.start(
+                read.head, keepsAlive: read.keepsAlive, upgrade: read.upgrade, endOfRequest: requestEnded)
+        } catch {
+            stream.fail(error)
+        }
+    }
+
+    private func passTunnelBytes() {
+        let bytes = parser.takeTunnelBytes()
+        if bytes.readableBytes > 0 { stream?.receiveBody(bytes) }
     }
 
     private func makeStream() -> HTTPStream { HTTPStream(connection: self, worker: worker, manager: manager) }
@@ -178,37 +186,34 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, DownstreamPeer, @unchec
         self.manager = manager
     }
 
-    /// The stream has written its record and the last of its response.
     func streamEnded(keepAlive: Bool, broken: Bool) {
         stream = nil
         if isClosing { return }
         if broken {
             isClosing = true
             drainThenClose(.all)
-        } else if !keepAlive {
+        } else if !keepAlive || isTunnel {
             isClosing = true
             closeSoftly()
-        } else if !waiting.isEmpty {
+        } else if parser.hasBytes {
             // On the next turn: a long chain of direct responses must not nest.
-            worker.loop.execute { self.continueWaiting() }
+            worker.loop.execute { self.continueParsing() }
         } else {
             resumeReading()
         }
     }
 
-    private func continueWaiting() {
-        while !waiting.isEmpty, !isClosing, stream == nil || !requestEnded {
-            handle(waiting.removeFirst())
-        }
+    private func continueParsing() {
+        parse()
         stream?.flushUpstream()
-        context?.flush()
+        flush()
         resumeReading()
     }
 
     /// Ends the output and waits for the client to leave: closing at once, with unread bytes, would send a reset that
     /// can overtake the response.
     private func closeSoftly() {
-        if requestEnded, waiting.isEmpty {
+        if requestEnded, !parser.hasBytes {
             drainThenClose(.all)
         } else {
             drainThenClose(.output)
@@ -218,30 +223,88 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, DownstreamPeer, @unchec
     }
 
     private func drainThenClose(_ mode: CloseMode) {
-        // The encoder writes an empty part of a body as nothing, also in chunked coding.
-        context?.drainThenClose(mode, nothing: wrapOutboundOut(.body(.byteBuffer(ByteBuffer()))))
+        passOutput()
+        context?.drainThenClose(mode)
     }
 
     // MARK: For the stream
 
     var isWritable: Bool { context?.channel.isWritable ?? true }
 
-    func write(_ part: HTTPServerResponsePart) { context?.write(wrapOutboundOut(part), promise: nil) }
-
-    func writeContinue() {
-        context?.writeAndFlush(
-            wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .continue))), promise: nil)
+    func canKeepAlive(_ head: HTTPResponseHead, ended: Bool) -> Bool {
+        version != .http10 || head.fields.contains("content-length")
     }
 
-    func flush() { context?.flush() }
+    func write(_ head: HTTPResponseHead, ended: Bool, closes: Bool) {
+        var head = head
+        if head.status != 101 {
+            if closes {
+                head.fields.append("connection", "close")
+            } else if version == .http10 {
+                head.fields.append("connection", "keep-alive")
+            }
+        }
+        var buffer = takeOutput(reserving: 512)
+        responseBody = HTTP1Writing.write(head, ended: ended, version: version, isHead: isHead, to: &buffer)
+        output = buffer
+    }
 
-    /// Flushes what was not caused by reading, after which a flush follows anyway.
-    func flushIfIdle() { if !isReading { context?.flush() } }
+    func write(_ bytes: ByteBuffer) {
+        guard bytes.readableBytes > 0, responseBody != .none else { return }
+        var buffer = takeOutput(reserving: 0)
+        if responseBody == .chunked { HTTP1Writing.writeChunkStart(bytes.readableBytes, to: &buffer) }
+        if bytes.readableBytes <= Self.copyLimit {
+            buffer.writeImmutableBuffer(bytes)
+            output = buffer
+        } else {
+            output = buffer
+            passOutput()
+            context?.write(wrapOutboundOut(bytes), promise: nil)
+        }
+        if responseBody == .chunked {
+            var buffer = takeOutput(reserving: 0)
+            buffer.writeStaticString("\r\n")
+            output = buffer
+        }
+    }
+
+    /// Trailers are not written: Envoy's `enable_trailers` is off.
+    func writeEnd(_ trailers: HTTPFields?) {
+        guard responseBody == .chunked else { return }
+        var buffer = takeOutput(reserving: 0)
+        buffer.writeStaticString("0\r\n\r\n")
+        output = buffer
+    }
+
+    func writeContinue() {
+        var buffer = takeOutput(reserving: 0)
+        buffer.writeStaticString("HTTP/1.1 100 Continue\r\n\r\n")
+        output = buffer
+        flushIfIdle()
+    }
+
+    private func takeOutput(reserving size: Int) -> ByteBuffer {
+        defer { output = nil }
+        return output ?? context?.channel.allocator.buffer(capacity: max(size, 64)) ?? ByteBuffer()
+    }
+
+    private func passOutput() {
+        guard let buffer = output else { return }
+        output = nil
+        if buffer.readableBytes > 0 { context?.write(wrapOutboundOut(buffer), promise: nil) }
+    }
+
+    func flush() {
+        passOutput()
+        context?.flush()
+    }
+
+    func flushIfIdle() { if !isReading { flush() } }
 
     // MARK: Outbound
 
     func read(context: ChannelHandlerContext) {
-        let mayRead = isClosing || waiting.isEmpty && (requestEnded || (stream?.takesBody ?? true))
+        let mayRead = isClosing || (requestEnded ? !parser.hasBytes : stream?.takesBody ?? true)
         if mayRead { context.read() } else { hasHeldRead = true }
     }
 

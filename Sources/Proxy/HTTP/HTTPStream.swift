@@ -1,5 +1,4 @@
 import NIOCore
-import NIOHTTP1
 import NetworkAddresses
 import ProxyModel
 
@@ -10,17 +9,17 @@ final class HTTPStream: @unchecked Sendable {
     /// How much of a body is taken while there is no upstream connection yet.
     private static let waitingLimit = 65_536
 
-    let connection: HTTPConnectionHandler
+    let connection: any HTTPDownstream
     private let worker: ProxyWorker
     private let manager: HTTPConnectionManager
     private var record: AccessLogRecord
     private let startedAt = NIODeadline.now()
 
-    private var request: IncomingRequest?
+    private var request: HTTPRequest?
     private var rewriting: HeaderRewriting.RequestContext?
     private var cluster: ClusterRuntime?
 
-    private var upstream: HTTPUpstreamConnection?
+    private var upstream: (any HTTPUpstream)?
     private var host: UpstreamHost?
     private var pendingConnect: (any Channel)?
     private var retries = 0
@@ -29,13 +28,16 @@ final class HTTPStream: @unchecked Sendable {
     private var body: [ByteBuffer] = []
     private var bodyBytes = 0
     private var canReplay = false
-    private var trailers: HTTPHeaders?
+    private var trailers: HTTPFields?
     private var requestEnded = false
+    /// Known from the request's head.
+    private var isHeadOnly = false
     private var requestEndedAt: NIODeadline?
 
     private var sentHead = false
     private var responseEnded = false
-    private var framing = HeaderRewriting.ResponseFraming.noBody
+    /// The connection goes on with the protocol that the client asked for.
+    private var isUpgraded = false
     private var keepAlive = false
     private(set) var isFinished = false
 
@@ -43,28 +45,40 @@ final class HTTPStream: @unchecked Sendable {
     private var tryTimer: Scheduled<Void>?
     private var retryTimer: Scheduled<Void>?
 
-    init(connection: HTTPConnectionHandler, worker: ProxyWorker, manager: HTTPConnectionManager) {
+    init(connection: any HTTPDownstream, worker: ProxyWorker, manager: HTTPConnectionManager) {
         self.connection = connection
         self.worker = worker
         self.manager = manager
         record = connection.downstream.makeRecord(
             .http, streamID: worker.nextStreamID(), startTime: WallClock.now())
+        record.protocol = connection.version.rawValue
         connection.counters.requests.add()
     }
 
     // MARK: From the client
 
     /// Begins the request; with `endOfRequest` nothing follows the head.
-    func start(_ head: HTTPRequestHead, endOfRequest: Bool) {
+    func start(_ head: HTTPRequestHead, keepsAlive: Bool, upgrade: String?, endOfRequest: Bool) {
         requestEnded = endOfRequest
-        describe(head)
-        do {
-            var request = try IncomingRequest(head, acceptsHTTP10: manager.acceptsHTTP10)
-            if connection.downstream.tls != nil { request.scheme = "https" }
+        isHeadOnly = endOfRequest
+        record.method = head.method
+        record.path = head.path
+        record.protocol = head.version.rawValue
+        record.authority = head.authority
+        record.userAgent = head.fields.first("user-agent")
+        record.xForwardedFor = head.fields.first("x-forwarded-for")
+        do throws(LocalReply) {
+            var request = try HTTPRequest(head, keepsAlive: keepsAlive, upgrade: upgrade)
+            let downstream = connection.downstream
+            if downstream.tls != nil { request.head.scheme = "https" }
+            HeaderRewriting.mutate(
+                &request.head.fields, manager: manager, tls: downstream.tls, source: downstream.source.address)
             self.request = request
-            record.authority = request.authority.isEmpty ? nil : request.authority
-            record.path = request.path
-            route(request, expectsContinue: head.headers.first(name: "expect")?.lowercased() == "100-continue")
+            record.path = request.header("x-envoy-original-path") ?? request.head.path
+            record.requestID = request.header("x-request-id")
+            record.xForwardedFor = request.header("x-forwarded-for")
+            if head.method == "CONNECT" { throw .connectRefused }
+            route(request)
         } catch {
             reply(error)
         }
@@ -83,23 +97,26 @@ final class HTTPStream: @unchecked Sendable {
     func receiveBody(_ bytes: ByteBuffer) {
         guard !isFinished else { return }
         record.bytesReceived += UInt64(bytes.readableBytes)
-        if upstream == nil || canReplay {
+        if upstream == nil || canReplay || holdsBody {
             body.append(bytes)
             bodyBytes += bytes.readableBytes
             if canReplay, bodyBytes > Self.replayLimit {
                 canReplay = false
-                if upstream != nil { dropBody() }
+                if upstream != nil, !holdsBody { dropBody() }
             }
         }
-        upstream?.write(.body(.byteBuffer(bytes)))
+        if !holdsBody { upstream?.write(bytes) }
     }
 
-    func receiveRequestEnd(_ trailers: HTTPHeaders?) {
+    /// Bytes after a request to upgrade wait for the upstream to agree.
+    private var holdsBody: Bool { request?.upgrade != nil && !isUpgraded }
+
+    func receiveRequestEnd(_ trailers: HTTPFields?) {
         guard !isFinished, !requestEnded else { return }
         requestEnded = true
         requestEndedAt = .now()
         self.trailers = trailers
-        upstream?.write(.end(trailers))
+        upstream?.writeEnd(trailers)
         startTimers()
     }
 
@@ -107,7 +124,10 @@ final class HTTPStream: @unchecked Sendable {
     func resumeUpstream() { upstream?.resumeReading() }
 
     /// Whether more of the request's body may be read.
-    var takesBody: Bool { upstream.map(\.isWritable) ?? (bodyBytes < Self.waitingLimit) }
+    var takesBody: Bool {
+        if holdsBody { return bodyBytes < Self.waitingLimit }
+        return upstream.map { $0.isWritable } ?? (bodyBytes < Self.waitingLimit)
+    }
 
     /// The client is gone.
     func abort() {
@@ -125,22 +145,7 @@ final class HTTPStream: @unchecked Sendable {
 
     // MARK: Routing
 
-    private func describe(_ head: HTTPRequestHead) {
-        record.method = head.method.rawValue
-        record.path = head.uri
-        record.protocol = "HTTP/\(head.version.major).\(head.version.minor)"
-        record.authority = head.headers.first(name: "host")
-        record.userAgent = head.headers.first(name: "user-agent")
-        record.requestID = head.headers.first(name: "x-request-id")
-        if manager.generatesRequestID, record.requestID == nil { record.requestID = RequestID.make() }
-        record.xForwardedFor = head.headers.first(name: "x-forwarded-for")
-        if manager.usesRemoteAddress {
-            let peer = connection.downstream.source.address.description
-            record.xForwardedFor = record.xForwardedFor.map { "\($0),\(peer)" } ?? peer
-        }
-    }
-
-    private func route(_ request: IncomingRequest, expectsContinue: Bool) {
+    private func route(_ request: HTTPRequest) {
         let table = worker.snapshot?.routes[manager.routeConfiguration]
         guard let virtualHost = table?.virtualHost(forAuthority: request.authority),
             let route = virtualHost.route(for: request)
@@ -151,12 +156,17 @@ final class HTTPStream: @unchecked Sendable {
         }
         record.routeName = route.name
         record.origin = route.origin ?? virtualHost.model.origin ?? record.origin
+        if let upgrade = request.upgrade, upgrade.lowercased() != "websocket" {
+            if case .forward(let action) = route.action { record.upstreamCluster = action.clusters.randomCluster() }
+            reply(.upgradeFailed)
+            return
+        }
         switch route.action {
         case .directResponse(let status, let body): reply(.direct(status: status, body: body))
         case .forward(let action):
             rewriting = HeaderRewriting.RequestContext(
                 manager: manager, virtualHost: virtualHost.model, route: route, action: action,
-                source: connection.downstream.source, requestID: record.requestID, tls: connection.downstream.tls)
+                timeoutMs: GRPCTimeout.timeoutMs(of: request, routeTimeoutMs: action.timeoutMs))
             guard let name = action.clusters.randomCluster(), let cluster = worker.clusters[name] else {
                 reply(.clusterNotFound)
                 return
@@ -164,10 +174,6 @@ final class HTTPStream: @unchecked Sendable {
             self.cluster = cluster
             record.upstreamCluster = name
             canReplay = (action.retries?.numRetries ?? 0) > 0
-            if expectsContinue, !requestEnded {
-                // Envoy answers itself and does not pass the expectation on.
-                connection.writeContinue()
-            }
             if requestEnded { startTimers() }
             cluster.whenReady { [weak self] in self?.attempt() }
         }
@@ -227,7 +233,7 @@ final class HTTPStream: @unchecked Sendable {
         isImmediate.value = false
     }
 
-    private func send(on upstream: HTTPUpstreamConnection) {
+    private func send(on upstream: any HTTPUpstream) {
         guard let request, let rewriting else { return }
         guard upstream.attach(self) else {
             attemptFailed(.connectionTermination)
@@ -236,13 +242,14 @@ final class HTTPStream: @unchecked Sendable {
         self.upstream = upstream
         record.upstreamLocalAddress = upstream.local
         upstream.transport?.session.describeUpstream(&record)
-        upstream.write(.head(HeaderRewriting.upstreamHead(of: request, rewriting, attempt: retries + 1)))
-        for bytes in body { upstream.write(.body(.byteBuffer(bytes))) }
+        let head = HeaderRewriting.upstreamHead(of: request, rewriting, attempt: retries + 1)
+        upstream.write(head, ended: isHeadOnly)
+        if !holdsBody { for bytes in body { upstream.write(bytes) } }
         if requestEnded {
-            upstream.write(.end(trailers))
+            if !isHeadOnly { upstream.writeEnd(trailers) }
             startTryTimer()
         }
-        if !canReplay { dropBody() }
+        if !canReplay, !holdsBody { dropBody() }
         upstream.flush()
         connection.resumeReading()
     }
@@ -260,7 +267,7 @@ final class HTTPStream: @unchecked Sendable {
         case .doNotRetry, .limitExceeded:
             let exceeded = decision(after: reset.outcome) == .limitExceeded
             if let reason = reset.transportFailureReason { record.upstreamTransportFailureReason = reason }
-            if case .connectionTermination = reset {} else { record.upstreamLocalAddress = nil }
+            if reset.outcome == .connectFailure { record.upstreamLocalAddress = nil }
             reply(reset.reply(retried: retries > 0, retriesExceeded: exceeded))
         }
     }
@@ -291,56 +298,66 @@ final class HTTPStream: @unchecked Sendable {
 
     // MARK: From the upstream
 
-    func receive(_ head: HTTPResponseHead) {
+    /// `ended`: the response is its head alone.
+    func receive(_ head: HTTPResponseHead, ended: Bool) {
         guard !isFinished, let request else { return }
         tryTimer?.cancel()
-        let status = Int(head.status.code)
-        if status == 101 {
-            // No upgrade was asked for; what follows is not HTTP.
-            let upstream = upstream
-            self.upstream = nil
-            attemptFailed(.protocolError)
-            upstream?.close()
-            return
-        }
+        let status = head.status
         switch decision(after: .response(status: status)) {
         case .retry:
             let upstream = upstream
             releaseHost()
             cluster?.counters.responses.count(status)
             retry()
-            upstream?.close()
+            if ended { upstream?.release(requestComplete: requestEnded) } else { upstream?.cancel() }
             return
         case .limitExceeded: record.responseFlags = ["URX"]
         case .doNotRetry: break
         }
         canReplay = false
-        dropBody()
-        let serviceTime = (requestEndedAt ?? startedAt).millisecondsAgo
-        record.upstreamServiceTimeMs = serviceTime
+        if !holdsBody { dropBody() }
+        cluster?.counters.responses.count(status)
         record.responseCode = status
         record.responseCodeDetails = "via_upstream"
-        cluster?.counters.responses.count(status)
-        keepAlive = request.isKeepAlive && requestEnded && !connection.isDraining
-        let (downstreamHead, framing) = HeaderRewriting.downstreamHead(
-            of: head, to: request, manager: manager, serviceTimeMs: serviceTime, keepAlive: keepAlive)
-        self.framing = framing
-        if framing == .untilClose { keepAlive = false }
+        var head = head
+        var ended = ended
+        let serviceTime = requestEnded ? (requestEndedAt ?? startedAt).millisecondsAgo : nil
+        record.upstreamServiceTimeMs = serviceTime
+        isUpgraded = request.upgrade != nil && status == 101
+        if request.upgrade != nil, (200..<300).contains(status) {
+            // An answer to the wrong question: the client asked for another protocol.
+            record.responseCodeDetails = "websocket_handshake_unsuccessful"
+            head.fields.removeAll { $0 == "content-length" || $0 == "transfer-encoding" }
+            ended = true
+        }
+        HeaderRewriting.mutate(
+            &head, manager: manager, serviceTimeMs: serviceTime, keepsUpgrade: isUpgraded)
+        keepAlive =
+            request.keepsAlive && requestEnded && !connection.isDraining && request.upgrade == nil
+            && connection.canKeepAlive(head, ended: ended)
         sentHead = true
-        connection.write(.head(downstreamHead))
+        connection.write(head, ended: ended, closes: !keepAlive)
+        if isUpgraded {
+            for bytes in body { upstream?.write(bytes) }
+            dropBody()
+            upstream?.flush()
+            connection.resumeReading()
+        } else if ended {
+            responseEnded = true
+            finish()
+        }
     }
 
     func receive(_ bytes: ByteBuffer) {
-        guard !isFinished, framing != .noBody else { return }
+        guard !isFinished, sentHead else { return }
         record.bytesSent += UInt64(bytes.readableBytes)
-        connection.write(.body(.byteBuffer(bytes)))
+        connection.write(bytes)
     }
 
-    func receiveEnd(_ trailers: HTTPHeaders?) {
+    func receiveEnd(_ trailers: HTTPFields?) {
         guard !isFinished, sentHead else { return }
-        // Without a body the encoder would still write a last chunk for a chunked HEAD response.
         responseEnded = true
-        if framing != .noBody { connection.write(.end(framing == .chunked ? trailers : nil)) }
+        connection.writeEnd(trailers)
         finish()
     }
 
@@ -358,9 +375,9 @@ final class HTTPStream: @unchecked Sendable {
     // MARK: Time
 
     private func startTimers() {
-        guard let action = rewriting?.action else { return }
-        if action.timeoutMs > 0, routeTimer == nil {
-            routeTimer = worker.loop.scheduleTask(in: .milliseconds(Int64(action.timeoutMs))) { self.timedOut() }
+        guard let timeout = rewriting?.timeoutMs else { return }
+        if timeout > 0, routeTimer == nil {
+            routeTimer = worker.loop.scheduleTask(in: .milliseconds(Int64(timeout))) { self.timedOut() }
         }
         startTryTimer()
     }
@@ -390,7 +407,7 @@ final class HTTPStream: @unchecked Sendable {
         if decision == .retry {
             releaseHost()
             retry()
-            upstream?.close()
+            upstream?.cancel()
         } else {
             reply(.timeout(details: "upstream_per_try_timeout", retriesExceeded: decision == .limitExceeded))
             connection.flush()
@@ -400,21 +417,26 @@ final class HTTPStream: @unchecked Sendable {
     // MARK: End
 
     private func reply(_ reply: LocalReply) {
-        record.responseCode = reply.status
+        let isGRPC = request?.isGRPC ?? false
+        let head = HeaderRewriting.head(of: reply, manager: manager, isGRPC: isGRPC)
+        record.responseCode = head.status
         record.responseFlags = reply.flags
         record.responseCodeDetails = reply.details
         // Envoy charges its own answers to the cluster that would have given one.
         if cluster != nil { cluster?.counters.responses.count(reply.status) }
-        let isHead = request?.isHead ?? (record.method == "HEAD")
-        keepAlive = (request?.isKeepAlive ?? false) && requestEnded && !reply.closes && !connection.isDraining
+        let ended = reply.body.isEmpty || isGRPC
+        keepAlive =
+            (request?.keepsAlive ?? false) && requestEnded && !reply.closes && !connection.isDraining
+            && request?.upgrade == nil && connection.canKeepAlive(head, ended: ended)
+        // A request that was not understood so far leaves its connection as it was.
+        if request == nil, !reply.closes, requestEnded, !connection.isDraining { keepAlive = true }
         sentHead = true
-        connection.write(
-            .head(HeaderRewriting.head(of: reply, manager: manager, request: request, keepAlive: keepAlive)))
-        if !reply.body.isEmpty, !isHead {
-            record.bytesSent += UInt64(reply.body.utf8.count)
-            connection.write(.body(.byteBuffer(ByteBuffer(string: reply.body))))
+        connection.write(head, ended: ended, closes: !keepAlive)
+        if !ended {
+            if record.method != "HEAD" { record.bytesSent += UInt64(reply.body.utf8.count) }
+            connection.write(ByteBuffer(string: reply.body))
+            connection.writeEnd(nil)
         }
-        connection.write(.end(nil))
         finish()
         connection.flushIfIdle()
     }
@@ -447,6 +469,6 @@ final class HTTPStream: @unchecked Sendable {
         record.durationMs = startedAt.millisecondsAgo
         if record.responseCode > 0 { connection.counters.responses.count(record.responseCode) }
         worker.write(record, of: connection.downstream)
-        connection.streamEnded(keepAlive: keepAlive, broken: broken)
+        connection.streamEnded(keepAlive: keepAlive && !isUpgraded, broken: broken)
     }
 }

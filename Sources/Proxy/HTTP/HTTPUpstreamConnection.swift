@@ -1,24 +1,31 @@
 import NIOCore
-import NIOHTTP1
 import NetworkAddresses
 
 /// An HTTP/1.1 connection to a host; serves one stream at a time and is kept in between. Confined to the worker's loop.
-final class HTTPUpstreamConnection: ChannelDuplexHandler, @unchecked Sendable {
-    typealias InboundIn = HTTPClientResponsePart
-    typealias OutboundIn = HTTPClientRequestPart
-    typealias OutboundOut = HTTPClientRequestPart
+final class HTTPUpstreamConnection: ChannelDuplexHandler, HTTPUpstream, @unchecked Sendable {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
 
-    let cluster: ClusterRuntime
     let host: UpstreamHost
     /// nil without TLS.
     let transport: UpstreamTransport?
     private(set) var local: IPEndpoint?
+    private let cluster: ClusterRuntime
+    private let count: UpstreamConnectionCount
     private var stream: HTTPStream?
     /// Whose output waits for a flush, also after its stream has ended.
-    private weak var unflushed: HTTPConnectionHandler?
+    private weak var unflushed: (any HTTPDownstream)?
     private var context: ChannelHandlerContext?
+    private var parser = HTTP1Parser(isRequest: false)
+    private var output: ByteBuffer?
+    private var requestIsChunked = false
+    private var requestMethod = ""
+    private var upgrades = false
+    private var isTunnel = false
+    private var body: ByteBuffer?
+    private var isInResponse = false
     private var hasHeldRead = false
-    private var isCounted = false
     private var responseKeepsAlive = false
     private var failure = UpstreamReset.connectionTermination
 
@@ -26,72 +33,81 @@ final class HTTPUpstreamConnection: ChannelDuplexHandler, @unchecked Sendable {
         self.cluster = cluster
         self.host = host
         self.transport = transport
+        count = UpstreamConnectionCount(cluster.counters)
     }
 
-    func install(in channel: any Channel) throws {
-        let pipeline = channel.pipeline.syncOperations
-        var framing = HTTPRequestEncoder.Configuration()
-        framing.automaticallySetFramingHeaders = false
-        try pipeline.addHandlers([
-            HTTPRequestEncoder(configuration: framing), ByteToMessageHandler(HTTPResponseDecoder()), self,
-        ])
-    }
+    func install(in channel: any Channel) throws { try channel.pipeline.syncOperations.addHandler(self) }
 
-    // MARK: Counting
-
-    func begin() {
-        isCounted = true
-        cluster.counters.connections.add()
-        cluster.counters.activeConnections.add()
-    }
-
+    func begin() { count.begin() }
     func connected(_ channel: any Channel) { local = UpstreamDialer.localEndpoint(channel) }
-
-    func failed(_ error: any Error) {
-        let failure = ConnectFailure(error)
-        if isCounted, !failure.isCancelled {
-            cluster.counters.connectFailures.add()
-            if failure.isTimeout { cluster.counters.connectTimeouts.add() }
-        }
-        end()
-    }
-
-    private func end() {
-        guard isCounted else { return }
-        isCounted = false
-        cluster.counters.activeConnections.subtract()
-    }
+    func failed(_ error: any Error) { count.fail(ConnectFailure(error)) }
 
     // MARK: For streams
 
     var isWritable: Bool { context?.channel.isWritable ?? false }
 
-    /// Serves `stream` from now on; false when the connection is gone already.
     func attach(_ stream: HTTPStream) -> Bool {
         guard let context, context.channel.isActive else { return false }
         self.stream = stream
         responseKeepsAlive = false
+        isInResponse = false
         cluster.counters.requests.add()
         return true
     }
 
-    func write(_ part: HTTPClientRequestPart) {
-        if case .body(.byteBuffer(let bytes)) = part { cluster.counters.sentBytes.add(bytes.readableBytes) }
-        context?.write(wrapOutboundOut(part), promise: nil)
+    func write(_ head: HTTPRequestHead, ended: Bool) {
+        var buffer = takeOutput()
+        requestMethod = head.method
+        upgrades = !ended && head.fields.contains("upgrade")
+        requestIsChunked = HTTP1Writing.write(head, ended: ended, to: &buffer)
+        output = buffer
     }
 
-    func flush() { context?.flush() }
+    func write(_ bytes: ByteBuffer) {
+        guard bytes.readableBytes > 0 else { return }
+        cluster.counters.sentBytes.add(bytes.readableBytes)
+        var buffer = takeOutput()
+        if requestIsChunked { HTTP1Writing.writeChunkStart(bytes.readableBytes, to: &buffer) }
+        output = buffer
+        passOutput()
+        context?.write(wrapOutboundOut(bytes), promise: nil)
+        if requestIsChunked { output = ByteBuffer(string: "\r\n") }
+    }
 
-    /// The stream needs nothing more: keep the connection if both messages are complete.
+    func writeEnd(_ trailers: HTTPFields?) {
+        guard requestIsChunked else { return }
+        var buffer = takeOutput()
+        buffer.writeStaticString("0\r\n\r\n")
+        output = buffer
+    }
+
+    private func takeOutput() -> ByteBuffer {
+        defer { output = nil }
+        return output ?? context?.channel.allocator.buffer(capacity: 512) ?? ByteBuffer()
+    }
+
+    private func passOutput() {
+        guard let buffer = output else { return }
+        output = nil
+        if buffer.readableBytes > 0 { context?.write(wrapOutboundOut(buffer), promise: nil) }
+    }
+
+    func flush() {
+        passOutput()
+        context?.flush()
+    }
+
     func release(requestComplete: Bool) {
         stream = nil
-        if requestComplete, responseKeepsAlive, let context, context.channel.isActive {
+        if requestComplete, responseKeepsAlive, !parser.hasBytes, let context, context.channel.isActive {
             host.keep(self)
             resumeReading()
         } else {
             close()
         }
     }
+
+    func cancel() { close() }
 
     func close() {
         stream = nil
@@ -116,15 +132,86 @@ final class HTTPUpstreamConnection: ChannelDuplexHandler, @unchecked Sendable {
             return
         }
         unflushed = stream.connection
-        switch unwrapInboundIn(data) {
-        case .head(let head):
-            responseKeepsAlive = head.isKeepAlive
-            stream.receive(head)
-        case .body(let bytes):
+        let bytes = unwrapInboundIn(data)
+        if isTunnel {
             cluster.counters.receivedBytes.add(bytes.readableBytes)
             stream.receive(bytes)
-        case .end(let trailers): stream.receiveEnd(trailers)
+            return
         }
+        parser.feed(bytes)
+        parse()
+    }
+
+    private func parse() {
+        do throws(HTTP1ParseError) {
+            while let stream, !isTunnel, let part = try parser.next() { accept(part, stream) }
+            deliverBody()
+            if isTunnel, parser.hasBytes { stream?.receive(parser.takeTunnelBytes()) }
+        } catch {
+            body = nil
+            failure = .protocolError
+            context?.close(promise: nil)
+        }
+    }
+
+    private func deliverBody() {
+        guard let bytes = body else { return }
+        body = nil
+        stream?.receive(bytes)
+    }
+
+    private func accept(_ part: HTTP1Parser.Part, _ stream: HTTPStream) {
+        switch part {
+        case .begin: break
+        case .head(let head): accept(head, stream)
+        case .body(let bytes):
+            cluster.counters.receivedBytes.add(bytes.readableBytes)
+            // What one read brought goes on in one piece, however it was cut.
+            if body == nil { body = bytes } else { body?.writeImmutableBuffer(bytes) }
+        case .end:
+            deliverBody()
+            // An interim response is only half of the answer.
+            if isInResponse { stream.receiveEnd(nil) }
+        }
+    }
+
+    private func accept(_ head: HTTP1Head, _ stream: HTTPStream) {
+        guard let status = Int(head.words[1]) else { return }
+        if status < 200, status != 101 {
+            parser.expectNoBody()
+            return
+        }
+        if status == 204, head.framing != .unspecified, head.framing != .length(0) {
+            failure = .protocolError
+            close(failing: stream)
+            return
+        }
+        isInResponse = true
+        let connection = head.fields.tokens("connection")
+        responseKeepsAlive =
+            head.words[0] == "HTTP/1.1" ? !connection.contains("close") : connection.contains("keep-alive")
+        var ended = false
+        if status == 101 {
+            responseKeepsAlive = false
+            isTunnel = upgrades
+            ended = !upgrades
+            parser.expectNoBody()
+        } else if requestMethod == "HEAD" || status == 204 || status == 304 {
+            ended = true
+            parser.expectNoBody()
+        } else if head.framing == .unspecified {
+            responseKeepsAlive = false
+            parser.expectBodyUntilClose()
+        } else {
+            ended = head.framing == .length(0)
+        }
+        stream.receive(HTTPResponseHead(status: status, fields: head.fields), ended: ended)
+    }
+
+    private func close(failing stream: HTTPStream) {
+        self.stream = nil
+        stream.upstreamFailed(failure)
+        context?.close(promise: nil)
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
@@ -141,13 +228,19 @@ final class HTTPUpstreamConnection: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if let error = error as? HTTPParserError, error != .invalidEOFState { failure = .protocolError }
+        // A reset ends a body that only the connection's end ends, too.
         context.close(promise: nil)
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        end()
+        count.end()
         host.forget(self)
+        if !isTunnel, let stream {
+            let wasIdle = parser.isBetweenMessages
+            unflushed = stream.connection
+            if parser.finish() { if !wasIdle { parse() } } else { failure = .protocolError }
+            if stream !== self.stream { self.stream = nil }
+        }
         let stream = stream
         self.stream = nil
         stream?.upstreamFailed(failure)

@@ -1,174 +1,127 @@
-import NIOHTTP1
 import NetworkAddresses
 import ProxyModel
 
-/// What a proxy changes in message heads on their way.
+/// What a proxy changes in message heads on their way. Fields keep the places that Envoy gives them.
 enum HeaderRewriting {
-    private static let hopByHop: Set<String> = [
-        "connection", "keep-alive", "proxy-connection", "upgrade", "transfer-encoding", "http2-settings",
-    ]
-
     /// Everything about a request that is not in the request itself.
     struct RequestContext {
         var manager: HTTPConnectionManager
         var virtualHost: VirtualHost
         var route: Route
         var action: ForwardAction
-        var source: IPEndpoint
-        var requestID: String?
-        /// nil where the proxy does not terminate TLS.
-        var tls: TLSSession?
+        /// Of the whole request; 0 is none.
+        var timeoutMs: Int
     }
 
-    /// The head to send upstream on the given attempt (1 is the first). Names are lower case, as Envoy writes them.
-    static func upstreamHead(
-        of request: IncomingRequest, _ context: RequestContext, attempt: Int
-    ) -> HTTPRequestHead {
-        var fields: [(String, String)] = [("host", request.authority)]
-        fields.reserveCapacity(request.headers.count + 8)
-        let nominated = connectionOptions(of: request.headers)
-        var forwardedProto: String?
-        var forwardedFor: [String] = []
-        var forwardedCertificates: [String] = []
-        for (name, value) in request.headers {
-            let name = name.lowercased()
-            if hopByHop.contains(name) || nominated.contains(name) { continue }
-            switch name {
-            case "host", "content-length", "expect", "x-request-id": continue
-            case "te" where value.lowercased() != "trailers": continue
-            case "x-forwarded-proto": forwardedProto = value
-            case "x-forwarded-for": forwardedFor.append(value)
-            case ForwardedClientCertificate.headerName: forwardedCertificates.append(value)
-            case "x-envoy-attempt-count", "x-envoy-expected-rq-timeout-ms", "x-envoy-internal",
-                "x-envoy-external-address", "x-envoy-decorator-operation":
-                continue
-            default: fields.append((name, value))
-            }
+    /// Envoy: `ConnectionManagerUtility::mutateRequestHeaders`.
+    ///
+    /// No address counts as internal, as with Envoy's default `internal_address_config`.
+    static func mutate(
+        _ fields: inout HTTPFields, manager: HTTPConnectionManager, tls: TLSSession?, source: IPAddress
+    ) {
+        let isEdge = manager.usesRemoteAddress
+        let scheme = tls == nil ? "http" : "https"
+        let received = fields.joined(ForwardedClientCertificate.headerName).map { [$0] } ?? []
+        fields.removeAll { internalFields.contains($0) || isEdge && edgeFields.contains($0) }
+        if isEdge {
+            let peer = source.description
+            fields.set("x-forwarded-for", fields.first("x-forwarded-for").map { "\($0),\(peer)" } ?? peer)
+            fields.set("x-forwarded-proto", scheme)
+            fields.set("x-envoy-external-address", peer)
+        } else if fields.first("x-forwarded-proto")?.isEmpty ?? true {
+            fields.set("x-forwarded-proto", scheme)
         }
-        switch request.framing {
-        case .none: break
-        case .length(let length): fields.append(("content-length", length))
-        case .chunked: fields.append(("transfer-encoding", "chunked"))
-        }
-        let manager = context.manager
-        fields.append(
-            ("x-forwarded-proto", manager.usesRemoteAddress ? request.scheme : forwardedProto ?? request.scheme))
         if let told = ForwardedClientCertificate.value(
-            manager.clientCertificateForwarding, received: forwardedCertificates, session: context.tls)
+            manager.clientCertificateForwarding, received: received, session: tls)
         {
-            fields.append((ForwardedClientCertificate.headerName, told))
+            fields.set(ForwardedClientCertificate.headerName, told)
         }
-        if manager.usesRemoteAddress {
-            let address = context.source.address
-            forwardedFor.append(address.description)
-            fields.append(
-                isInternal(address)
-                    ? ("x-envoy-internal", "true") : ("x-envoy-external-address", address.description))
-        }
-        if !forwardedFor.isEmpty { fields.append(("x-forwarded-for", forwardedFor.joined(separator: ","))) }
-        if let id = context.requestID { fields.append(("x-request-id", id)) }
-        if context.virtualHost.includesAttemptCount { fields.append(("x-envoy-attempt-count", String(attempt))) }
+        if let existing = fields.first("x-request-id"), !existing.isEmpty, !isEdge { return }
+        if manager.generatesRequestID { fields.set("x-request-id", RequestID.make()) }
+    }
+
+    /// Of clients that are not trusted, these tell the router nothing.
+    private static let internalFields: Set<String> = [
+        "x-envoy-internal", "x-envoy-expected-rq-timeout-ms", "x-envoy-max-retries", "x-envoy-retry-on",
+        "x-envoy-retry-grpc-on", "x-envoy-upstream-alt-stat-name", "x-envoy-upstream-rq-timeout-ms",
+        "x-envoy-upstream-rq-per-try-timeout-ms", "x-envoy-upstream-rq-timeout-alt-response",
+        "x-envoy-upstream-stream-duration-ms", "x-envoy-force-trace", "x-envoy-ip-tags",
+        "x-envoy-hedge-on-per-try-timeout", "x-envoy-retriable-status-codes", "x-envoy-retriable-header-names",
+        "x-forwarded-client-cert",
+    ]
+
+    private static let edgeFields: Set<String> = [
+        "x-envoy-decorator-operation", "x-envoy-downstream-service-cluster", "x-envoy-downstream-service-node",
+        "x-envoy-original-path", "x-envoy-original-host",
+    ]
+
+    /// The head to send upstream on the given attempt (1 is the first).
+    static func upstreamHead(of request: HTTPRequest, _ context: RequestContext, attempt: Int) -> HTTPRequestHead {
+        var head = request.head
+        for header in context.manager.requestHeadersToSet { head.fields.set(header.name.lowercased(), header.value) }
         let perTry = context.action.retries?.perTryTimeoutMs ?? 0
-        let timeouts = [context.action.timeoutMs, perTry].filter { $0 > 0 }
-        if let timeout = timeouts.min() { fields.append(("x-envoy-expected-rq-timeout-ms", String(timeout))) }
-        if manager.propagatesDecorator, let operation = context.route.decorator {
-            fields.append(("x-envoy-decorator-operation", operation))
+        let timeouts = [context.timeoutMs, perTry].filter { $0 > 0 }
+        if request.isGRPC, context.timeoutMs > 0, head.fields.contains("grpc-timeout") {
+            head.fields.set("grpc-timeout", GRPCTimeout.text(milliseconds: context.timeoutMs))
         }
-        for header in manager.requestHeadersToSet {
-            let name = header.name.lowercased()
-            fields.removeAll { $0.0 == name }
-            fields.append((name, header.value))
+        if let timeout = timeouts.min() { head.fields.set("x-envoy-expected-rq-timeout-ms", String(timeout)) }
+        if context.virtualHost.includesAttemptCount { head.fields.set("x-envoy-attempt-count", String(attempt)) }
+        if context.manager.propagatesDecorator, let operation = context.route.decorator {
+            head.fields.set("x-envoy-decorator-operation", operation)
         }
-        return HTTPRequestHead(
-            version: .http1_1, method: HTTPMethod(rawValue: request.method), uri: request.path,
-            headers: HTTPHeaders(fields))
+        return head
     }
 
-    /// How the client learns where a response's body ends.
-    enum ResponseFraming: Equatable {
-        case noBody
-        case length
-        case chunked
-        case untilClose
-    }
-
-    /// The head to send to the client, and the framing of what follows.
-    static func downstreamHead(
-        of response: HTTPResponseHead, to request: IncomingRequest, manager: HTTPConnectionManager,
-        serviceTimeMs: UInt64, keepAlive: Bool
-    ) -> (HTTPResponseHead, ResponseFraming) {
-        var fields: [(String, String)] = []
-        fields.reserveCapacity(response.headers.count + 4)
-        let nominated = connectionOptions(of: response.headers)
-        let code = response.status.code
-        let mayHaveBody = !request.isHead && code != 204 && code != 304
-        var hasLength = false
-        var hasDate = false
-        for (name, value) in response.headers {
-            let name = name.lowercased()
-            if hopByHop.contains(name) || nominated.contains(name) { continue }
+    /// Makes an upstream's response one of the proxy.
+    ///
+    /// - Parameter serviceTimeMs: nil when the request was not complete, which leaves nothing to measure.
+    static func mutate(
+        _ head: inout HTTPResponseHead, manager: HTTPConnectionManager, serviceTimeMs: UInt64?, keepsUpgrade: Bool
+    ) {
+        head.fields.mergeSingletons()
+        head.fields.removeAll { name in
             switch name {
-            case "server" where manager.serverHeader == .overwrite: continue
-            case "x-envoy-upstream-service-time": continue
-            case "content-length" where code == 204: continue
-            case "content-length": hasLength = true
-            case "date": hasDate = true
-            default: break
+            case "connection", "upgrade": !keepsUpgrade
+            case "keep-alive", "proxy-connection", "transfer-encoding", "http2-settings": true
+            default: false
             }
-            fields.append((name, value))
         }
-        let framing: ResponseFraming =
-            !mayHaveBody ? .noBody : hasLength ? .length : request.version.isBefore11 ? .untilClose : .chunked
-        if framing == .chunked { fields.append(("transfer-encoding", "chunked")) }
-        fields.append(("x-envoy-upstream-service-time", String(serviceTimeMs)))
-        if !hasDate { fields.append(("date", HTTPDateCache.current())) }
-        if manager.serverHeader == .overwrite { fields.append(("server", manager.serverName)) }
-        addConnection(&fields, request, keepAlive: keepAlive && framing != .untilClose)
-        return (
-            HTTPResponseHead(
-                version: version(for: request), status: response.status, headers: HTTPHeaders(fields)), framing
-        )
+        if head.status == 204 || head.status == 101 { head.fields.remove("content-length") }
+        if let serviceTimeMs {
+            head.fields.set("x-envoy-upstream-service-time", String(serviceTimeMs))
+        }
+        if !head.fields.contains("date") { head.fields.append("date", HTTPDateCache.current()) }
+        if manager.serverHeader == .overwrite { head.fields.set("server", manager.serverName) }
     }
 
     /// The head of the proxy's own answer.
     static func head(
-        of reply: LocalReply, manager: HTTPConnectionManager, request: IncomingRequest?, keepAlive: Bool
+        of reply: LocalReply, manager: HTTPConnectionManager, isGRPC: Bool
     ) -> HTTPResponseHead {
-        var fields: [(String, String)] = [("content-length", String(reply.body.utf8.count))]
-        if !reply.body.isEmpty { fields.append(("content-type", "text/plain")) }
-        fields.append(("date", HTTPDateCache.current()))
-        if manager.serverHeader == .overwrite { fields.append(("server", manager.serverName)) }
-        addConnection(&fields, request, keepAlive: keepAlive)
-        return HTTPResponseHead(
-            version: version(for: request), status: HTTPResponseStatus(statusCode: reply.status),
-            headers: HTTPHeaders(fields))
+        var fields = HTTPFields()
+        fields.reserve(6)
+        if isGRPC {
+            fields.append("content-type", "application/grpc")
+            fields.append("grpc-status", String(grpcStatus(of: reply.status)))
+            if !reply.body.isEmpty { fields.append("grpc-message", reply.body) }
+        } else if !reply.body.isEmpty {
+            fields.append("content-length", String(reply.body.utf8.count))
+            fields.append("content-type", "text/plain")
+        }
+        fields.append("date", HTTPDateCache.current())
+        if manager.serverHeader == .overwrite { fields.append("server", manager.serverName) }
+        return HTTPResponseHead(status: isGRPC ? 200 : reply.status, fields: fields)
     }
 
-    /// 10/8, 172.16/12, 192.168/16, loopback and fc00::/7: what Envoy calls internal.
-    static func isInternal(_ address: IPAddress) -> Bool {
-        if address.isLoopback { return true }
-        if address.family == .ipv6 { return address.value >> 121 == 0x7e }
-        return address.value >> 24 == 10 || address.value >> 20 == 0xac1 || address.value >> 16 == 0xc0a8
-    }
-
-    /// Clients of HTTP/1.0 are answered in their version where they are served.
-    private static func version(for request: IncomingRequest?) -> HTTPVersion {
-        request?.version.isBefore11 == true ? .http1_0 : .http1_1
-    }
-
-    private static func connectionOptions(of headers: HTTPHeaders) -> Set<String> {
-        guard headers.contains(name: "connection") else { return [] }
-        let listed = headers[canonicalForm: "connection"].map { $0.lowercased() }
-        // Naming these would remove what the message needs.
-        return Set(listed).subtracting(["host", "content-length", "te", "close"])
-    }
-
-    private static func addConnection(_ fields: inout [(String, String)], _ request: IncomingRequest?, keepAlive: Bool)
-    {
-        if !keepAlive {
-            fields.append(("connection", "close"))
-        } else if let request, request.version.isBefore11 {
-            fields.append(("connection", "keep-alive"))
+    /// Envoy: `Grpc::Utility::httpToGrpcStatus`.
+    private static func grpcStatus(of status: Int) -> Int {
+        switch status {
+        case 400: 13
+        case 401: 16
+        case 403: 7
+        case 404: 12
+        case 429, 502, 503, 504: 14
+        default: 2
         }
     }
 }

@@ -1,5 +1,3 @@
-import NIOHTTP1
-
 /// An answer that the proxy gives itself, and how the access log explains it.
 struct LocalReply: Equatable, Error {
     var status: Int
@@ -13,9 +11,10 @@ struct LocalReply: Equatable, Error {
     static let clusterNotFound = LocalReply(status: 503, flags: ["NC"], details: "cluster_not_found")
     static let noHealthyUpstream = LocalReply(
         status: 503, body: "no healthy upstream", flags: ["UH"], details: "no_healthy_upstream")
-    static let lowVersion = LocalReply(status: 426, details: "low_version", closes: true)
     static let missingHost = LocalReply(status: 400, details: "missing_host_header", closes: true)
-    static let invalidAuthority = LocalReply(status: 400, details: "http.invalid_authority", closes: true)
+    static let absolutePathRejected = LocalReply(status: 404, details: "absolute_path_rejected")
+    static let pathNormalizationFailed = LocalReply(status: 400, details: "path_normalization_failed", closes: true)
+    static let upgradeFailed = LocalReply(status: 403, details: "upgrade_failed", closes: true)
     static let connectRefused = LocalReply(status: 404, flags: ["NR"], details: "route_not_found", closes: true)
 
     static func direct(status: Int, body: String) -> LocalReply {
@@ -28,22 +27,28 @@ struct LocalReply: Equatable, Error {
             details: details)
     }
 
-    /// The answer to bytes that are not HTTP, or not HTTP that is safe to pass on.
-    static func protocolError(_ error: any Error) -> LocalReply {
-        if case .headerOverflow? = error as? HTTPParserError {
-            return LocalReply(
-                status: 431, body: "Request Header Fields Too Large", flags: ["DPE"],
-                details: "http1.headers_too_large", closes: true)
+    // MARK: What the codec refuses
+
+    static let lowVersion = refused(426, "Upgrade Required", "low_version")
+    static let invalidAuthority = badRequest(details: "http.invalid_authority")
+    static let httpsOnPlaintext = refused(403, "Forbidden", "http1.https_url_on_plaintext_connection")
+
+    static func badRequest(details: String) -> LocalReply { refused(400, "Bad Request", details) }
+
+    static func protocolError(_ error: HTTP1ParseError) -> LocalReply {
+        switch error {
+        case .codec: badRequest(details: "http1.codec_error")
+        case .invalidCharacters: badRequest(details: "http1.invalid_characters")
+        case .lengthAndChunked: badRequest(details: "http1.content_length_and_chunked_not_allowed")
+        case .headersTooLarge: refused(431, "Request Header Fields Too Large", "http1.headers_too_large")
+        case .tooManyHeaders: refused(431, "Request Header Fields Too Large", "http1.too_many_headers")
+        case .invalidTransferEncoding: refused(501, "Not Implemented", "http1.invalid_transfer_encoding")
         }
-        return badRequest(details: "http1.codec_error")
     }
 
-    static func badRequest(details: String) -> LocalReply {
-        LocalReply(status: 400, body: "Bad Request", flags: ["DPE"], details: details, closes: true)
+    private static func refused(_ status: Int, _ reason: String, _ details: String) -> LocalReply {
+        LocalReply(status: status, body: reason, flags: ["DPE"], details: details, closes: true)
     }
-
-    static let invalidTransferEncoding = LocalReply(
-        status: 501, body: "Not Implemented", flags: ["DPE"], details: "http1.invalid_transfer_encoding", closes: true)
 }
 
 /// Why an attempt gave no response, in Envoy's words.
@@ -53,6 +58,10 @@ enum UpstreamReset: Equatable {
     case connectTimeout
     case connectionTermination
     case protocolError
+    /// A reset of the stream by an HTTP/2 upstream.
+    case remoteReset
+    /// A stream that an HTTP/2 upstream did not take: safe to send again.
+    case refusedStream
 
     private var text: String {
         switch self {
@@ -60,6 +69,8 @@ enum UpstreamReset: Equatable {
         case .connectTimeout: "connection timeout"
         case .connectionTermination: "connection termination"
         case .protocolError: "protocol error"
+        case .remoteReset: "remote reset"
+        case .refusedStream: "remote refused stream reset"
         }
     }
 
@@ -68,6 +79,7 @@ enum UpstreamReset: Equatable {
         case .connectFailure, .connectTimeout: "UF"
         case .connectionTermination: "UC"
         case .protocolError: "UPE"
+        case .remoteReset, .refusedStream: "UR"
         }
     }
 
@@ -76,7 +88,8 @@ enum UpstreamReset: Equatable {
     var outcome: AttemptOutcome {
         switch self {
         case .connectFailure, .connectTimeout: .connectFailure
-        case .connectionTermination, .protocolError: .reset
+        case .connectionTermination, .protocolError, .remoteReset: .reset
+        case .refusedStream: .refusedStream
         }
     }
 

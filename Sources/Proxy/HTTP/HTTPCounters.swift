@@ -1,0 +1,14 @@
+/// The counters under `http.PREFIX.`.
+final class HTTPCounters {
+    let connections: Counter
+    let requests: Counter
+    let noRoute: Counter
+    let responses: ResponseCounters
+
+    init(_ statistics: ProxyStatistics, prefix: String) {
+        connections = statistics.counter("http.\(prefix).downstream_cx_total")
+        requests = statistics.counter("http.\(prefix).downstream_rq_total")
+        noRoute = statistics.counter("http.\(prefix).no_route")
+        responses = ResponseCounters(statistics, prefix: "http.\(prefix).downstream_rq_", countsCodes: false)
+    }
+}

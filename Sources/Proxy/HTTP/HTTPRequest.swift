@@ -1,0 +1,41 @@
+/// A request that passed the connection manager's checks: what routing looks at and what goes upstream.
+struct HTTPRequest: RoutableRequest {
+    var head: HTTPRequestHead
+    /// Whether the client may use its connection for another request.
+    let keepsAlive: Bool
+    /// `websocket` when the connection shall go on with that protocol.
+    let upgrade: String?
+
+    var method: String { head.method }
+    var scheme: String { head.scheme }
+    let authority: String
+    let path: String
+    var isHead: Bool { head.method == "HEAD" }
+    var isGRPC: Bool { Self.isGRPC(head.fields) }
+
+    /// Throws the connection manager's answer to a request that it does not route.
+    init(_ head: HTTPRequestHead, keepsAlive: Bool, upgrade: String?) throws(LocalReply) {
+        self.keepsAlive = keepsAlive
+        self.upgrade = upgrade
+        guard let authority = head.authority else { throw .missingHost }
+        self.authority = authority
+        if head.method == "CONNECT", head.path == nil {
+            self.head = head
+            path = ""
+            return
+        }
+        guard let target = head.path, target.utf8.first == UInt8(ascii: "/") else { throw .absolutePathRejected }
+        guard let normal = PathNormalization.normalized(target) else { throw .pathNormalizationFailed }
+        self.head = head
+        self.head.path = normal
+        path = normal
+    }
+
+    func header(_ name: String) -> String? { head.fields.joined(name) }
+
+    static func isGRPC(_ fields: HTTPFields) -> Bool {
+        guard let type = fields.first("content-type"), type.hasPrefix("application/grpc") else { return false }
+        let rest = type.dropFirst("application/grpc".count)
+        return rest.isEmpty || rest.first == "+"
+    }
+}
