@@ -128,23 +128,25 @@ struct ClusterRendering {
     private static func protocolOptions(of cluster: Cluster) throws(EnvoyRenderingError) -> JSON? {
         let contexts = ([cluster.transportSocket] + (cluster.transportSocketMatches ?? []).map(\.context))
             .compactMap(\.self)
-        guard let first = contexts.first else { return nil }
-        let (name, validation) = (first.autoServerName, first.autoSANValidation)
+        let (name, validation) = (contexts.first?.autoServerName ?? false, contexts.first?.autoSANValidation ?? false)
         if contexts.contains(where: { $0.autoServerName != name || $0.autoSANValidation != validation }) {
             throw EnvoyRenderingError(
                 place: "cluster '\(cluster.name)'",
                 problem: "only some of its TLS contexts take the server's name from the request",
                 remedy: "set autoServerName and autoSANValidation alike in all of them")
         }
-        if !name, !validation { return nil }
+        if !name, !validation, cluster.httpProtocolOptions == nil { return nil }
+        let isAutomatic = cluster.httpProtocolOptions == .useDownstreamProtocol
+        let explicit = (cluster.httpProtocolOptions ?? .http1).rawValue
         return [
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": .typed(
                 "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
                 [
-                    "explicit_http_config": ["http_protocol_options": [:]],
-                    "upstream_http_protocol_options": [
-                        "auto_sni": .bool(name), "auto_san_validation": .bool(validation),
-                    ],
+                    "explicit_http_config": isAutomatic ? nil : .object([explicit: [:]]),
+                    "use_downstream_protocol_config": isAutomatic
+                        ? ["http_protocol_options": [:], "http2_protocol_options": [:]] : nil,
+                    "upstream_http_protocol_options": !name && !validation
+                        ? nil : ["auto_sni": .bool(name), "auto_san_validation": .bool(validation)],
                 ])
         ]
     }

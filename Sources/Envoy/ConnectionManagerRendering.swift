@@ -24,8 +24,8 @@ struct ConnectionManagerRendering {
             "preserve_external_request_id": true,
             "use_remote_address": .bool(manager.usesRemoteAddress),
             "http_protocol_options": manager.acceptsHTTP10 ? ["accept_http_10": true] : [:],
-            // Like the bundled proxy, and unlike Istio, whose default is to normalise: routes see the path as sent.
-            "normalize_path": false,
+            // Istio's path normalisation BASE, its default.
+            "normalize_path": true,
             "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
             "upgrade_configs": [["upgrade_type": "websocket"]],
             "stream_idle_timeout": "0s",

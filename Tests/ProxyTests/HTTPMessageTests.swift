@@ -1,6 +1,7 @@
 import NetworkAddresses
 import Proxy
 import ProxyModel
+import TestSupport
 import Testing
 
 /// Bodies, framings and what becomes of single fields.

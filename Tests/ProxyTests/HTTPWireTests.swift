@@ -1,5 +1,6 @@
 import NetworkAddresses
 import ProxyModel
+import TestSupport
 import Testing
 
 @testable import Proxy
