@@ -87,6 +87,8 @@ struct ConnectionManagerRendering {
                     ["mutations": ["request_mutations": .array(mutations)]]),
             ])
         }
+        // As in Istio, each connection manager has the filter, whether or not a route has a fault.
+        filters.append(RouteActionRendering.faultFilterWithoutFaults)
         filters.append([
             "name": "envoy.filters.http.router",
             "typed_config": .typed(

@@ -45,7 +45,14 @@ struct RouteRendering {
             result["direct_response"] = [
                 "status": .number(status), "body": body.isEmpty ? nil : ["inline_string": .string(body)],
             ]
+        case .redirect(let redirect): result["redirect"] = try RouteActionRendering.redirect(redirect, place: place)
         case .forward(let action): result["route"] = try forward(action, place: place)
+        }
+        RouteActionRendering.add(route.headers, to: &result)
+        if let fault = route.fault {
+            result["typed_per_filter_config"] = [
+                RouteActionRendering.faultFilter: RouteActionRendering.fault(fault)
+            ]
         }
         return .object(result)
     }
@@ -57,15 +64,20 @@ struct RouteRendering {
         result["timeout"] = .duration(ms: max(action.timeoutMs, 0))
         result["max_stream_duration"] = action.timeoutMs > 0 ? nil : unlimited
         result["retry_policy"] = action.retries.flatMap(Self.retryPolicy)
+        result["host_rewrite_literal"] = action.hostRewrite.map(JSON.string)
+        RouteActionRendering.add(action.pathRewrite, to: &result)
+        if let policies = action.requestMirrorPolicies, !policies.isEmpty {
+            result["request_mirror_policies"] = .array(policies.map(RouteActionRendering.mirror))
+        }
         return .object(result)
     }
 
     /// `cluster` or `weighted_clusters`, for routes and for TCP alike.
     static func target(_ clusters: [WeightedCluster], place: String) throws(EnvoyRenderingError) -> [String: JSON] {
-        if clusters.count == 1 { return ["cluster": .string(clusters[0].name)] }
+        if clusters.count == 1, !clusters[0].changesRequests { return ["cluster": .string(clusters[0].name)] }
         // With all weights 0 the first one gets everything.
         let live = clusters.filter { $0.weight > 0 }
-        if let only = live.isEmpty ? clusters.first : live.count == 1 ? live[0] : nil {
+        if let only = live.isEmpty ? clusters.first : live.count == 1 ? live[0] : nil, !only.changesRequests {
             return ["cluster": .string(only.name)]
         }
         if live.isEmpty {
@@ -73,7 +85,10 @@ struct RouteRendering {
                 place: place, problem: "it names no cluster to forward to", remedy: "name at least one")
         }
         let weighted = live.map { cluster -> JSON in
-            ["name": .string(cluster.name), "weight": .number(cluster.weight)]
+            var fields: [String: JSON] = ["name": .string(cluster.name), "weight": .number(cluster.weight)]
+            fields["host_rewrite_literal"] = cluster.hostRewrite.map(JSON.string)
+            RouteActionRendering.add(cluster.headers, to: &fields)
+            return .object(fields)
         }
         return ["weighted_clusters": ["clusters": .array(weighted)]]
     }
@@ -92,14 +107,20 @@ struct RouteRendering {
             "per_try_timeout": policy.perTryTimeoutMs > 0 ? .duration(ms: policy.perTryTimeoutMs) : nil,
             "retriable_status_codes": codes.isEmpty ? nil : .array(codes.map(JSON.number)),
             "retry_back_off": ["base_interval": .duration(ms: max(policy.baseIntervalMs, 1))],
-            "retry_host_predicate": [
-                [
-                    "name": "envoy.retry_host_predicates.previous_hosts",
-                    "typed_config": .typed(
-                        "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
-                ]
-            ],
+            "retry_host_predicate": policy.avoidsPreviousHosts ?? true ? Self.previousHosts : nil,
             "host_selection_retry_max_attempts": 5,
         ]
     }
+
+    private static let previousHosts: JSON = [
+        [
+            "name": "envoy.retry_host_predicates.previous_hosts",
+            "typed_config": .typed("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
+        ]
+    ]
+}
+
+extension WeightedCluster {
+    /// Whether the choice of this cluster has a meaning beyond where the request goes.
+    fileprivate var changesRequests: Bool { headers != nil || hostRewrite != nil }
 }

@@ -4,7 +4,8 @@ package enum ProxyDecision: Sendable, Equatable {
     case forwarded
     /// Policy: black hole, no route, RBAC.
     case denied(String)
-    /// Not policy: no such cluster, no endpoint, a failed connect.
+    /// Not policy: no such cluster, no endpoint, a failed connect; or an answer of the proxy's own that a route asks
+    /// for, in place of the destination's.
     case failed(String)
 
     package init(_ record: ProxyRecord) {
@@ -13,12 +14,16 @@ package enum ProxyDecision: Sendable, Equatable {
         let termination = record.fields["connection_termination_details"] ?? ""
         if record.upstreamCluster == "BlackHoleCluster" {
             self = .denied("BlackHoleCluster")
-        } else if record.routeName == "block_all" || details == "direct_response" && record.responseCode == 502 {
+        } else if record.routeName == "block_all" {
             self = .denied("route block_all, 502")
         } else if flags.contains("NR") {
             self = .denied(details.isEmpty ? "no route (NR)" : "NR \(details)")
         } else if details.hasPrefix("rbac_access_denied") || termination.hasPrefix("rbac_access_denied") {
             self = .denied(details.isEmpty ? termination : details)
+        } else if details == "direct_response" {
+            self = .failed("its route answers by itself, with \(record.responseCode)")
+        } else if flags.contains("FI") {
+            self = .failed("the fault of its route answers, with \(record.responseCode) (FI)")
         } else if flags.contains("NC") {
             self = .failed("cluster not found (NC)")
         } else if flags.contains("UH") {

@@ -41,16 +41,20 @@ package struct Route: Codable, Equatable, Sendable {
     package var action: RouteAction
     /// The operation of Envoy's decorator: `httpbin.org:80/*`.
     package var decorator: String?
+    package var headers: HeaderMutations?
+    package var fault: HTTPFault?
     package var origin: ConfigurationOrigin?
 
     package init(
         name: String? = nil, match: RouteMatch = RouteMatch(), action: RouteAction, decorator: String? = nil,
-        origin: ConfigurationOrigin? = nil
+        headers: HeaderMutations? = nil, fault: HTTPFault? = nil, origin: ConfigurationOrigin? = nil
     ) {
         self.name = name
         self.match = match
         self.action = action
         self.decorator = decorator
+        self.headers = headers
+        self.fault = fault
         self.origin = origin
     }
 }
@@ -99,6 +103,8 @@ package enum RouteAction: Codable, Equatable, Sendable {
     case forward(ForwardAction)
     /// An answer of the proxy's own (502 of `block_all`).
     case directResponse(status: Int, body: String)
+    /// An answer that sends the client elsewhere.
+    case redirect(RedirectAction)
 }
 
 /// Envoy: `config.route.v3.RouteAction`.
@@ -107,43 +113,64 @@ package struct ForwardAction: Codable, Equatable, Sendable {
     /// 0: none. Covers all retries.
     package var timeoutMs: Int
     package var retries: RetryPolicy?
+    /// The authority that the upstream gets (Envoy: `host_rewrite_literal`); wins over that of a weighted cluster.
+    package var hostRewrite: String?
+    package var pathRewrite: PathRewrite?
+    package var requestMirrorPolicies: [RequestMirrorPolicy]?
 
-    package init(clusters: [WeightedCluster], timeoutMs: Int = 0, retries: RetryPolicy? = nil) {
+    package init(
+        clusters: [WeightedCluster], timeoutMs: Int = 0, retries: RetryPolicy? = nil, hostRewrite: String? = nil,
+        pathRewrite: PathRewrite? = nil, requestMirrorPolicies: [RequestMirrorPolicy]? = nil
+    ) {
         self.clusters = clusters
         self.timeoutMs = timeoutMs
         self.retries = retries
+        self.hostRewrite = hostRewrite
+        self.pathRewrite = pathRewrite
+        self.requestMirrorPolicies = requestMirrorPolicies
     }
 }
 
 package struct WeightedCluster: Codable, Equatable, Sendable {
     package var name: String
     package var weight: Int
+    /// Of HTTP routes that choose among several clusters only.
+    package var headers: HeaderMutations?
+    /// Likewise.
+    package var hostRewrite: String?
 
-    package init(name: String, weight: Int = 1) {
+    package init(
+        name: String, weight: Int = 1, headers: HeaderMutations? = nil, hostRewrite: String? = nil
+    ) {
         self.name = name
         self.weight = weight
+        self.headers = headers
+        self.hostRewrite = hostRewrite
     }
 }
 
 /// Envoy: `config.route.v3.RetryPolicy`.
 package struct RetryPolicy: Codable, Equatable, Sendable {
     /// Envoy's conditions: `connect-failure`, `refused-stream`, `unavailable`, `cancelled`, `retriable-status-codes`,
-    /// `5xx`, `gateway-error`, `reset`.
+    /// `5xx`, `gateway-error`, `reset`, ….
     package var retryOn: [String]
     package var numRetries: Int
     /// 0: the route's timeout alone.
     package var perTryTimeoutMs: Int
     package var retriableStatusCodes: [Int]
     package var baseIntervalMs: Int
+    /// Whether hosts that failed the request are tried last (Envoy: `previous_hosts`); nil is yes.
+    package var avoidsPreviousHosts: Bool?
 
     package init(
         retryOn: [String], numRetries: Int, perTryTimeoutMs: Int = 0, retriableStatusCodes: [Int] = [],
-        baseIntervalMs: Int = 25
+        baseIntervalMs: Int = 25, avoidsPreviousHosts: Bool? = nil
     ) {
         self.retryOn = retryOn
         self.numRetries = numRetries
         self.perTryTimeoutMs = perTryTimeoutMs
         self.retriableStatusCodes = retriableStatusCodes
         self.baseIntervalMs = baseIntervalMs
+        self.avoidsPreviousHosts = avoidsPreviousHosts
     }
 }

@@ -106,6 +106,21 @@ import Testing
         #expect(verdict.by == .sidecar)
     }
 
+    @Test(
+        "an answer that a route asks for is a failure, not a denial",
+        arguments: [
+            (301, "direct_response", [String]()), (502, "direct_response", []), (503, "fault_filter_abort", ["FI"]),
+        ])
+    func routesOwnAnswer(_ code: Int, _ details: String, _ flags: [String]) {
+        let verdict = judge(
+            log(
+                accepted(), record(cluster: nil, code: code, flags: flags, details: details, route: "rule"),
+                .proxyClosed(connection)), scheme: .http, client: ClientSaw(status: code))
+        #expect(verdict.outcome == .failed)
+        #expect(verdict.by == .sidecar)
+        #expect(verdict.causes == ["ServiceEntry default/cnn, cnn.yaml:3"])
+    }
+
     @Test("a drop of the client's own packet is a denial by network policy")
     func dropped() {
         let drop = DropSeen(

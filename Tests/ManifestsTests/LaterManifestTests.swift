@@ -48,11 +48,11 @@ struct LaterManifestTests {
             metadata: {name: a}
             spec:
               hosts: [a.example]
-              http: [{direct_response: {status: 200}}]
+              http: [{cors_policy: {allowMethods: [GET]}, direct_response: {status: 200}}]
             """
         #expect(
             ManifestReader.read(text: text, file: "x").diagnostics.map(\.description) == [
-                "x:6:11: unsupported: spec.http[0].direct_response of VirtualService is not supported yet"
+                "x:6:11: unsupported: spec.http[0].cors_policy of VirtualService is not supported yet"
             ])
     }
 }

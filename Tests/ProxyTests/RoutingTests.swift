@@ -105,8 +105,8 @@ import Testing
             WeightedCluster(name: "c", weight: 3),
         ]
         #expect(clusters.totalWeight == 4)
-        #expect((0..<4).map { clusters.cluster(at: $0) } == ["a", "c", "c", "c"])
-        #expect([WeightedCluster(name: "z", weight: 0)].cluster(at: 0) == "z")
+        #expect((0..<4).map { clusters.cluster(at: $0)?.name } == ["a", "c", "c", "c"])
+        #expect([WeightedCluster(name: "z", weight: 0)].cluster(at: 0)?.name == "z")
     }
 
     @Test("retries follow the policy until they run out")
@@ -120,6 +120,12 @@ import Testing
         #expect(codes.decision(after: .response(status: 503), retries: 0) == .retry)
         #expect(codes.decision(after: .response(status: 418), retries: 0) == .retry)
         #expect(codes.decision(after: .response(status: 500), retries: 0) == .doNotRetry)
+        let grpc = RetryPolicy(retryOn: ["unavailable", "retriable-4xx", "reset-before-request"], numRetries: 1)
+        #expect(grpc.decision(after: .response(status: 200, grpcStatus: 14), retries: 0) == .retry)
+        #expect(grpc.decision(after: .response(status: 200, grpcStatus: 13), retries: 0) == .doNotRetry)
+        #expect(grpc.decision(after: .response(status: 409), retries: 0) == .retry)
+        #expect(grpc.decision(after: .connectFailure, retries: 0) == .retry)
+        #expect(grpc.decision(after: .reset, retries: 0) == .doNotRetry)
         #expect(RetryPolicy(retryOn: ["5xx"], numRetries: 0).decision(after: .reset, retries: 0) == .doNotRetry)
         #expect(RetryPolicy(retryOn: ["reset"], numRetries: 1).decision(after: .perTryTimeout, retries: 0) == .retry)
     }

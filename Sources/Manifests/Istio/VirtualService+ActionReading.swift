@@ -48,6 +48,9 @@ extension VirtualService.DirectResponse {
         } else if let bytes = given["bytes"] {
             body = bytes.base64 ?? []
         }
+        if !body.isEmpty, String(validating: body, as: UTF8.self) == nil {
+            given.refuse("a body that is not text in UTF-8 is not supported")
+        }
         if body.count > Self.sizeLimit { given.error("the body has \(body.count) bytes; at most 1 MiB is allowed") }
     }
 }

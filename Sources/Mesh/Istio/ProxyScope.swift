@@ -127,7 +127,8 @@ struct ScopedVirtualService {
     }
 
     var destinationHosts: [String] {
-        (rule.http.flatMap(\.route) + rule.tls.flatMap(\.route) + rule.tcp.flatMap(\.route)).map { qualified($0.host) }
+        let http = rule.http.flatMap { $0.route + $0.mirrors.map(\.destination) }
+        return (http + rule.tls.flatMap(\.route) + rule.tcp.flatMap(\.route)).map { qualified($0.host) }
     }
 }
 

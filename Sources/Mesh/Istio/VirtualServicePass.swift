@@ -13,7 +13,7 @@ struct VirtualServicePass {
     /// The routes for one listener port; nil when no rule is meant for this proxy, so that the rule has no effect.
     func routes(of service: ScopedVirtualService, port: UInt16) -> [Route]? {
         var routes: [Route] = []
-        for rule in service.rule.http where !rule.route.isEmpty {
+        for rule in service.rule.http where !rule.route.isEmpty || rule.redirect != nil || rule.directResponse != nil {
             if rule.match.isEmpty {
                 routes.append(route(rule, match: nil, of: service, port: port))
                 // A rule without conditions ends the list.
@@ -43,13 +43,18 @@ struct VirtualServicePass {
         of destinations: [VirtualService.Destination], in service: ScopedVirtualService, listenerPort: UInt16
     ) -> [WeightedCluster] {
         let weighted = destinations.map { destination in
-            WeightedCluster(
+            let cluster = WeightedCluster(
                 name: cluster(of: destination, in: service, listenerPort: listenerPort),
                 weight: destinations.count == 1 ? 1 : destination.weight ?? 0)
+            return destinations.count == 1 ? cluster : RouteActionPass.weighted(cluster, destination.headers)
         }
         let live = weighted.filter { $0.weight > 0 }
         if !live.isEmpty { return live }
-        return weighted.map { WeightedCluster(name: $0.name, weight: 1) }
+        return weighted.map { cluster in
+            var cluster = cluster
+            cluster.weight = 1
+            return cluster
+        }
     }
 
     /// The route's port, else the service's only one, else the listener's. A cluster nobody made answers NC.
@@ -110,7 +115,7 @@ struct VirtualServicePass {
         _ rule: VirtualService.HTTPRoute, match: VirtualService.HTTPMatch?, of service: ScopedVirtualService,
         port: UInt16
     ) -> Route {
-        let clusters = clusters(of: rule.route, in: service, listenerPort: port)
+        let clusters = rule.route.isEmpty ? [] : clusters(of: rule.route, in: service, listenerPort: port)
         let matching = match.map(Self.routeMatch) ?? RouteMatch(path: .prefix("/"))
         var name = rule.name
         if let part = match?.name { name = name.map { "\($0).\(part)" } ?? ".\(part)" }
@@ -123,13 +128,30 @@ struct VirtualServicePass {
             target = "\(parts[3]):\(parts[1])"
         }
         return Route(
-            name: name, match: matching,
-            action: .forward(
-                ForwardAction(
-                    clusters: clusters, timeoutMs: rule.timeoutMs ?? context.defaultTimeoutMs,
-                    retries: retries(rule.retries))),
-            decorator: target + Self.decoratedPath(matching.path),
+            name: name, match: matching, action: action(rule, clusters: clusters, of: service, port: port),
+            decorator: target + Self.decoratedPath(matching.path), headers: RouteActionPass.headers(rule),
+            fault: rule.fault.map(RouteActionPass.fault),
             origin: service.rule.origin(at: rule.location).description)
+    }
+
+    private func action(
+        _ rule: VirtualService.HTTPRoute, clusters: [WeightedCluster], of service: ScopedVirtualService, port: UInt16
+    ) -> RouteAction {
+        if let redirect = rule.redirect {
+            return .redirect(RouteActionPass(listenerPort: port, isTLS: false).redirect(redirect))
+        }
+        if let response = rule.directResponse { return RouteActionPass.directResponse(response) }
+        let mirrors = rule.mirrors.map { mirror in
+            RequestMirrorPolicy(
+                cluster: cluster(of: mirror.destination, in: service, listenerPort: port),
+                perMillion: RouteActionPass.perMillion(mirror.percentage))
+        }.filter { $0.perMillion > 0 }
+        return .forward(
+            ForwardAction(
+                clusters: clusters, timeoutMs: rule.timeoutMs ?? context.defaultTimeoutMs,
+                retries: retries(rule.retries), hostRewrite: RouteActionPass.hostRewrite(rule),
+                pathRewrite: RouteActionPass.pathRewrite(rule.rewrite),
+                requestMirrorPolicies: mirrors.isEmpty ? nil : mirrors))
     }
 
     private func retries(_ asked: VirtualService.Retries?) -> RetryPolicy? {
@@ -146,7 +168,8 @@ struct VirtualServicePass {
         }
         return RetryPolicy(
             retryOn: conditions, numRetries: asked.attempts, perTryTimeoutMs: asked.perTryTimeoutMs ?? 0,
-            retriableStatusCodes: codes)
+            retriableStatusCodes: codes, baseIntervalMs: asked.backoffMs ?? 25,
+            avoidsPreviousHosts: asked.retryIgnorePreviousHosts)
     }
 
     private static func routeMatch(_ match: VirtualService.HTTPMatch) -> RouteMatch {

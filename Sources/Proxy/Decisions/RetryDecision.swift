@@ -9,7 +9,8 @@ package enum AttemptOutcome: Equatable, Sendable {
     /// An HTTP/2 upstream refused the stream.
     case refusedStream
     case perTryTimeout
-    case response(status: Int)
+    /// `grpcStatus`: of a response that is its head alone.
+    case response(status: Int, grpcStatus: Int? = nil)
 }
 
 /// What follows an attempt.
@@ -31,20 +32,26 @@ extension RetryPolicy {
     private func covers(_ outcome: AttemptOutcome) -> Bool {
         retryOn.contains { condition in
             switch (condition, outcome) {
-            case ("connect-failure", .connectFailure): true
+            case ("connect-failure", .connectFailure), ("reset-before-request", .connectFailure): true
             case ("refused-stream", .refusedStream): true
             case ("reset", .connectFailure), ("reset", .reset), ("reset", .refusedStream), ("reset", .perTryTimeout):
                 true
-            case ("5xx", .response(let status)): (500..<600).contains(status)
+            case ("5xx", .response(let status, _)): (500..<600).contains(status)
             case ("5xx", _): true
-            case ("gateway-error", .response(let status)): (502...504).contains(status)
+            case ("gateway-error", .response(let status, _)): (502...504).contains(status)
             case ("gateway-error", _): true
-            case ("retriable-4xx", .response(let status)): status == 409
-            case ("retriable-status-codes", .response(let status)): retriableStatusCodes.contains(status)
+            case ("retriable-4xx", .response(let status, _)): status == 409
+            case ("retriable-status-codes", .response(let status, _)): retriableStatusCodes.contains(status)
             // Istio also writes codes straight into retryOn.
-            case (let code, .response(let status)): Int(code) == status
+            case (let condition, .response(let status, let grpcStatus)):
+                Int(condition) == status || grpcStatus != nil && Self.grpcConditions[condition] == grpcStatus
             default: false
             }
         }
     }
+
+    /// The codes of gRPC that a condition stands for.
+    private static let grpcConditions = [
+        "cancelled": 1, "deadline-exceeded": 4, "resource-exhausted": 8, "internal": 13, "unavailable": 14,
+    ]
 }

@@ -30,27 +30,33 @@ package struct CompiledVirtualHost: Sendable {
     }
 
     /// The first route that matches.
-    package func route(for request: some RoutableRequest) -> Route? {
-        for route in routes where route.matches(request) { return route.model }
+    package func route(for request: some RoutableRequest) -> CompiledRoute? {
+        for route in routes where route.matches(request) { return route }
         return nil
     }
 }
 
 /// A route with its expressions compiled.
-struct CompiledRoute: Sendable {
+package struct CompiledRoute: Sendable {
     struct Field: Sendable {
         let name: String
         let match: CompiledStringMatch
         let inverted: Bool
     }
 
-    let model: Route
+    package let model: Route
+    let pathRewrite: CompiledPathRewrite?
     private let path: CompiledStringMatch?
     private let headers: [Field]
     private let queryParameters: [Field]
 
     init(_ model: Route) throws {
         self.model = model
+        if case .forward(let action) = model.action {
+            pathRewrite = try action.pathRewrite.map { try CompiledPathRewrite($0, match: model.match.path) }
+        } else {
+            pathRewrite = nil
+        }
         path = try model.match.path.map { try CompiledStringMatch($0, ignoresCase: model.match.ignoresCase) }
         headers = try model.match.headers.map {
             Field(

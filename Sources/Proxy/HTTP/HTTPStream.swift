@@ -17,6 +17,13 @@ final class HTTPStream: @unchecked Sendable {
 
     private var request: HTTPRequest?
     private var rewriting: HeaderRewriting.RequestContext?
+    /// The route, as soon as there is one, and the cluster that was drawn of its.
+    private var route: (compiled: CompiledRoute, cluster: WeightedCluster?)?
+    /// What goes upstream, the route's changes made.
+    private var upstreamHead: HTTPRequestHead?
+    private var shadow: RequestShadow?
+    /// A copy of another stream's request: nobody reads its answer and no log has it.
+    private let isShadow: Bool
     private var cluster: ClusterRuntime?
 
     private var upstream: (any HTTPUpstream)?
@@ -44,15 +51,19 @@ final class HTTPStream: @unchecked Sendable {
     private var routeTimer: Scheduled<Void>?
     private var tryTimer: Scheduled<Void>?
     private var retryTimer: Scheduled<Void>?
+    private var delayTimer: Scheduled<Void>?
 
-    init(connection: any HTTPDownstream, worker: ProxyWorker, manager: HTTPConnectionManager) {
+    init(
+        connection: any HTTPDownstream, worker: ProxyWorker, manager: HTTPConnectionManager, isShadow: Bool = false
+    ) {
+        self.isShadow = isShadow
         self.connection = connection
         self.worker = worker
         self.manager = manager
         record = connection.downstream.makeRecord(
             .http, streamID: worker.nextStreamID(), startTime: WallClock.now())
         record.protocol = connection.version.rawValue
-        connection.counters.requests.add()
+        if !isShadow { connection.counters.requests.add() }
     }
 
     // MARK: From the client
@@ -84,6 +95,23 @@ final class HTTPStream: @unchecked Sendable {
         }
     }
 
+    /// Sends a complete copy of a request.
+    func startShadow(
+        _ head: HTTPRequestHead, body: [ByteBuffer], context: HeaderRewriting.RequestContext, cluster: ClusterRuntime
+    ) {
+        guard let request = try? HTTPRequest(head, keepsAlive: false, upgrade: nil) else { return }
+        self.request = request
+        self.body = body
+        requestEnded = true
+        isHeadOnly = body.isEmpty
+        record.requestID = request.header("x-request-id")
+        rewriting = context
+        upstreamHead = head
+        self.cluster = cluster
+        startTimers()
+        cluster.whenReady { self.attempt() }
+    }
+
     /// Answers bytes that are no request.
     func fail(_ reply: LocalReply) {
         guard !isFinished else { return }
@@ -97,6 +125,7 @@ final class HTTPStream: @unchecked Sendable {
     func receiveBody(_ bytes: ByteBuffer) {
         guard !isFinished else { return }
         record.bytesReceived += UInt64(bytes.readableBytes)
+        shadow?.append(bytes)
         if upstream == nil || canReplay || holdsBody {
             body.append(bytes)
             bodyBytes += bytes.readableBytes
@@ -118,6 +147,7 @@ final class HTTPStream: @unchecked Sendable {
         self.trailers = trailers
         upstream?.writeEnd(trailers)
         startTimers()
+        sendShadow()
     }
 
     func flushUpstream() { upstream?.flush() }
@@ -132,7 +162,7 @@ final class HTTPStream: @unchecked Sendable {
     /// The client is gone.
     func abort() {
         guard !isFinished else { return }
-        record.responseFlags = ["DC"]
+        record.responseFlags.append("DC")
         record.responseCodeDetails = "downstream_remote_disconnect"
         finish()
     }
@@ -148,35 +178,93 @@ final class HTTPStream: @unchecked Sendable {
     private func route(_ request: HTTPRequest) {
         let table = worker.snapshot?.routes[manager.routeConfiguration]
         guard let virtualHost = table?.virtualHost(forAuthority: request.authority),
-            let route = virtualHost.route(for: request)
+            let compiled = virtualHost.route(for: request)
         else {
             connection.counters.noRoute.add()
             reply(.routeNotFound)
             return
         }
+        let route = compiled.model
+        var drawn: WeightedCluster?
+        if case .forward(let action) = route.action { drawn = action.clusters.randomCluster() }
+        self.route = (compiled, drawn)
         record.routeName = route.name
         record.origin = route.origin ?? virtualHost.model.origin ?? record.origin
         if let upgrade = request.upgrade, upgrade.lowercased() != "websocket" {
-            if case .forward(let action) = route.action { record.upstreamCluster = action.clusters.randomCluster() }
+            record.upstreamCluster = drawn?.name
             reply(.upgradeFailed)
             return
         }
-        switch route.action {
-        case .directResponse(let status, let body): reply(.direct(status: status, body: body))
+        guard let fault = route.fault else { return act(on: request, compiled, in: virtualHost.model) }
+        // The cluster is in the log even if the fault leaves it nothing to do.
+        if let drawn, worker.clusters[drawn.name] != nil { record.upstreamCluster = drawn.name }
+        guard let delay = FaultInjection.delayMs(fault) else {
+            return abortOrAct(fault, on: request, compiled, in: virtualHost.model)
+        }
+        record.responseFlags.append("DI")
+        connection.counters.delaysInjected.add()
+        delayTimer = worker.loop.scheduleTask(in: .milliseconds(Int64(delay))) {
+            self.abortOrAct(fault, on: request, compiled, in: virtualHost.model)
+            self.flushUpstream()
+        }
+    }
+
+    private func abortOrAct(
+        _ fault: HTTPFault, on request: HTTPRequest, _ route: CompiledRoute, in host: VirtualHost
+    ) {
+        guard !isFinished else { return }
+        if let reply = FaultInjection.reply(fault) {
+            connection.counters.abortsInjected.add()
+            self.reply(reply)
+        } else {
+            act(on: request, route, in: host)
+        }
+    }
+
+    private func act(on request: HTTPRequest, _ route: CompiledRoute, in virtualHost: VirtualHost) {
+        switch route.model.action {
+        case .directResponse(let status, let body):
+            connection.counters.directResponses.add()
+            reply(.direct(status: status, body: body, to: request.head))
+        case .redirect(let action):
+            connection.counters.directResponses.add()
+            reply(.redirect(action, for: request.head))
         case .forward(let action):
-            rewriting = HeaderRewriting.RequestContext(
-                manager: manager, virtualHost: virtualHost.model, route: route, action: action,
-                timeoutMs: GRPCTimeout.timeoutMs(of: request, routeTimeoutMs: action.timeoutMs))
-            guard let name = action.clusters.randomCluster(), let cluster = worker.clusters[name] else {
+            guard let drawn = self.route?.cluster, let cluster = worker.clusters[drawn.name] else {
                 reply(.clusterNotFound)
                 return
             }
+            let context = HeaderRewriting.RequestContext(
+                manager: manager, virtualHost: virtualHost, route: route, action: action, cluster: drawn,
+                timeoutMs: GRPCTimeout.timeoutMs(of: request, routeTimeoutMs: action.timeoutMs))
+            rewriting = context
             self.cluster = cluster
-            record.upstreamCluster = name
+            record.upstreamCluster = drawn.name
+            let head = HeaderRewriting.upstreamHead(of: request, context, record: record)
+            upstreamHead = head
+            note(head)
+            shadow = RequestShadow(action.requestMirrorPolicies)
+            for bytes in body { shadow?.append(bytes) }
             canReplay = (action.retries?.numRetries ?? 0) > 0
             if requestEnded { startTimers() }
             cluster.whenReady { [weak self] in self?.attempt() }
+            if requestEnded { sendShadow() }
         }
+    }
+
+    /// The log shows requests as they went on, but for their path.
+    private func note(_ head: HTTPRequestHead) {
+        record.path = head.fields.first("x-envoy-original-path") ?? head.path
+        record.authority = head.authority
+        record.userAgent = head.fields.first("user-agent")
+        record.requestID = head.fields.first("x-request-id")
+        record.xForwardedFor = head.fields.first("x-forwarded-for")
+    }
+
+    private func sendShadow() {
+        guard let shadow, let upstreamHead, let rewriting else { return }
+        self.shadow = nil
+        shadow.send(upstreamHead, rewriting, from: connection, worker: worker)
     }
 
     // MARK: Attempts
@@ -192,11 +280,9 @@ final class HTTPStream: @unchecked Sendable {
         self.host = host
         host.active += 1
         record.upstreamHost = host.endpoint
-        let transport = worker.transport(of: cluster, to: host, authority: request?.authority)
+        let transport = worker.transport(of: cluster, to: host, authority: upstreamHead?.authority)
         if let kept = host.takeIdle(serverName: transport?.serverName) {
-            worker.reportConnecting(
-                connection.downstream, local: kept.local, to: host.endpoint, cluster: cluster.model.name,
-                request: record.requestID, isReused: true)
+            reportConnecting(from: kept.local, to: host, cluster, isReused: true)
             send(on: kept)
         } else {
             connect(to: host, cluster, transport)
@@ -210,9 +296,7 @@ final class HTTPStream: @unchecked Sendable {
             timeoutMs: cluster.model.connectTimeoutMs, allowsHalfClosure: false, transport: transport
         ) { try made.install(in: $0) }
         pendingConnect = dialled.channel
-        worker.reportConnecting(
-            connection.downstream, local: dialled.local, to: host.endpoint, cluster: cluster.model.name,
-            request: record.requestID)
+        reportConnecting(from: dialled.local, to: host, cluster, isReused: false)
         made.begin()
         let isImmediate = NIOLoopBoundBox(true, eventLoop: worker.loop)
         dialled.connected.whenComplete { result in
@@ -233,8 +317,18 @@ final class HTTPStream: @unchecked Sendable {
         isImmediate.value = false
     }
 
+    /// As Envoy has it, a copy is no part of its request's way.
+    private func reportConnecting(
+        from local: IPEndpoint?, to host: UpstreamHost, _ cluster: ClusterRuntime, isReused: Bool
+    ) {
+        if isShadow { return }
+        worker.reportConnecting(
+            connection.downstream, local: local, to: host.endpoint, cluster: cluster.model.name,
+            request: record.requestID, isReused: isReused)
+    }
+
     private func send(on upstream: any HTTPUpstream) {
-        guard let request, let rewriting else { return }
+        guard var head = upstreamHead, let rewriting else { return }
         guard upstream.attach(self) else {
             attemptFailed(.connectionTermination)
             return
@@ -242,7 +336,10 @@ final class HTTPStream: @unchecked Sendable {
         self.upstream = upstream
         record.upstreamLocalAddress = upstream.local
         upstream.transport?.session.describeUpstream(&record)
-        let head = HeaderRewriting.upstreamHead(of: request, rewriting, attempt: retries + 1)
+        if retries > 0 {
+            let elapsed = requestEnded ? (requestEndedAt ?? startedAt).millisecondsAgo : 0
+            HeaderRewriting.announce(attempt: retries + 1, elapsedMs: Int(elapsed), in: &head.fields, rewriting)
+        }
         upstream.write(head, ended: isHeadOnly)
         if !holdsBody { for bytes in body { upstream.write(bytes) } }
         if requestEnded {
@@ -279,7 +376,7 @@ final class HTTPStream: @unchecked Sendable {
 
     private func retry() {
         tryTimer?.cancel()
-        if let host { failedHosts.insert(host.endpoint) }
+        if let host, rewriting?.action.retries?.avoidsPreviousHosts ?? true { failedHosts.insert(host.endpoint) }
         host = nil
         upstream = nil
         retries += 1
@@ -303,7 +400,8 @@ final class HTTPStream: @unchecked Sendable {
         guard !isFinished, let request else { return }
         tryTimer?.cancel()
         let status = head.status
-        switch decision(after: .response(status: status)) {
+        let grpcStatus = head.fields.first("grpc-status").flatMap { Int($0) }
+        switch decision(after: .response(status: status, grpcStatus: grpcStatus)) {
         case .retry:
             let upstream = upstream
             releaseHost()
@@ -311,7 +409,7 @@ final class HTTPStream: @unchecked Sendable {
             retry()
             if ended { upstream?.release(requestComplete: requestEnded) } else { upstream?.cancel() }
             return
-        case .limitExceeded: record.responseFlags = ["URX"]
+        case .limitExceeded: record.responseFlags.append("URX")
         case .doNotRetry: break
         }
         canReplay = false
@@ -322,7 +420,6 @@ final class HTTPStream: @unchecked Sendable {
         var head = head
         var ended = ended
         let serviceTime = requestEnded ? (requestEndedAt ?? startedAt).millisecondsAgo : nil
-        record.upstreamServiceTimeMs = serviceTime
         isUpgraded = request.upgrade != nil && status == 101
         if request.upgrade != nil, (200..<300).contains(status) {
             // An answer to the wrong question: the client asked for another protocol.
@@ -331,7 +428,8 @@ final class HTTPStream: @unchecked Sendable {
             ended = true
         }
         HeaderRewriting.mutate(
-            &head, manager: manager, serviceTimeMs: serviceTime, keepsUpgrade: isUpgraded)
+            &head, manager: manager, serviceTimeMs: serviceTime, keepsUpgrade: isUpgraded, mutate: mutateResponse)
+        record.upstreamServiceTimeMs = head.fields.first("x-envoy-upstream-service-time").flatMap(UInt64.init)
         keepAlive =
             request.keepsAlive && requestEnded && !connection.isDraining && request.upgrade == nil
             && connection.canKeepAlive(head, ended: ended)
@@ -418,18 +516,20 @@ final class HTTPStream: @unchecked Sendable {
 
     private func reply(_ reply: LocalReply) {
         let isGRPC = request?.isGRPC ?? false
-        let head = HeaderRewriting.head(of: reply, manager: manager, isGRPC: isGRPC)
+        let head = HeaderRewriting.head(of: reply, manager: manager, isGRPC: isGRPC, mutate: mutateResponse)
         record.responseCode = head.status
-        record.responseFlags = reply.flags
+        record.responseFlags += reply.flags
         record.responseCodeDetails = reply.details
         // Envoy charges its own answers to the cluster that would have given one.
         if cluster != nil { cluster?.counters.responses.count(reply.status) }
         let ended = reply.body.isEmpty || isGRPC
+        // Envoy takes every 400 of its own for an answer to bytes that it did not understand.
+        let closes = reply.closes || reply.status == 400
         keepAlive =
-            (request?.keepsAlive ?? false) && requestEnded && !reply.closes && !connection.isDraining
+            (request?.keepsAlive ?? false) && requestEnded && !closes && !connection.isDraining
             && request?.upgrade == nil && connection.canKeepAlive(head, ended: ended)
         // A request that was not understood so far leaves its connection as it was.
-        if request == nil, !reply.closes, requestEnded, !connection.isDraining { keepAlive = true }
+        if request == nil, !closes, requestEnded, !connection.isDraining { keepAlive = true }
         sentHead = true
         connection.write(head, ended: ended, closes: !keepAlive)
         if !ended {
@@ -441,9 +541,16 @@ final class HTTPStream: @unchecked Sendable {
         connection.flushIfIdle()
     }
 
+    /// The route's changes hold for the proxy's own answers, too.
+    private func mutateResponse(_ fields: inout HTTPFields) {
+        let mutations = HeaderRewriting.mutations(of: route?.compiled.model, route?.cluster)
+        guard !mutations.isEmpty, let head = upstreamHead ?? request?.head else { return }
+        HeaderMutator(record: record, request: head).mutateResponse(&fields, by: mutations)
+    }
+
     /// The response can't be completed: the client must notice.
     private func abortResponse(flag: String, details: String) {
-        record.responseFlags = [flag]
+        record.responseFlags.append(flag)
         record.responseCodeDetails = details
         keepAlive = false
         finish(broken: true)
@@ -454,6 +561,7 @@ final class HTTPStream: @unchecked Sendable {
         routeTimer?.cancel()
         tryTimer?.cancel()
         retryTimer?.cancel()
+        delayTimer?.cancel()
         let complete = requestEnded && responseEnded
         if let upstream {
             releaseHost()
@@ -467,6 +575,7 @@ final class HTTPStream: @unchecked Sendable {
         host = nil
         dropBody()
         record.durationMs = startedAt.millisecondsAgo
+        if isShadow { return }
         if record.responseCode > 0 { connection.counters.responses.count(record.responseCode) }
         worker.write(record, of: connection.downstream)
         connection.streamEnded(keepAlive: keepAlive && !isUpgraded, broken: broken)

@@ -7,8 +7,10 @@ enum HeaderRewriting {
     struct RequestContext {
         var manager: HTTPConnectionManager
         var virtualHost: VirtualHost
-        var route: Route
+        var route: CompiledRoute
         var action: ForwardAction
+        /// The one that was drawn.
+        var cluster: WeightedCluster
         /// Of the whole request; 0 is none.
         var timeoutMs: Int
     }
@@ -55,28 +57,54 @@ enum HeaderRewriting {
         "x-envoy-original-path", "x-envoy-original-host",
     ]
 
-    /// The head to send upstream on the given attempt (1 is the first).
-    static func upstreamHead(of request: HTTPRequest, _ context: RequestContext, attempt: Int) -> HTTPRequestHead {
+    /// The head to send upstream at first.
+    static func upstreamHead(
+        of request: HTTPRequest, _ context: RequestContext, record: AccessLogRecord
+    ) -> HTTPRequestHead {
         var head = request.head
         for header in context.manager.requestHeadersToSet { head.fields.set(header.name.lowercased(), header.value) }
-        let perTry = context.action.retries?.perTryTimeoutMs ?? 0
-        let timeouts = [context.timeoutMs, perTry].filter { $0 > 0 }
         if request.isGRPC, context.timeoutMs > 0, head.fields.contains("grpc-timeout") {
             head.fields.set("grpc-timeout", GRPCTimeout.text(milliseconds: context.timeoutMs))
         }
-        if let timeout = timeouts.min() { head.fields.set("x-envoy-expected-rq-timeout-ms", String(timeout)) }
-        if context.virtualHost.includesAttemptCount { head.fields.set("x-envoy-attempt-count", String(attempt)) }
-        if context.manager.propagatesDecorator, let operation = context.route.decorator {
+        announce(attempt: 1, elapsedMs: 0, in: &head.fields, context)
+        if context.manager.propagatesDecorator, let operation = context.route.model.decorator {
             head.fields.set("x-envoy-decorator-operation", operation)
         }
+        let mutator = HeaderMutator(record: record, request: head)
+        mutator.mutateRequest(&head.fields, by: mutations(of: context.route.model, context.cluster))
+        if let host = context.cluster.hostRewrite { head.authority = host }
+        if let host = context.action.hostRewrite {
+            if let original = head.authority { head.fields.set("x-envoy-original-host", original) }
+            head.authority = host
+        }
+        if let rewrite = context.route.pathRewrite, let path = head.path {
+            head.fields.set("x-envoy-original-path", path)
+            head.path = rewrite.rewritten(path)
+        }
         return head
+    }
+
+    /// Tells the upstream the number of the attempt, and how long the client waits for it at most.
+    static func announce(attempt: Int, elapsedMs: Int, in fields: inout HTTPFields, _ context: RequestContext) {
+        let perTry = context.action.retries?.perTryTimeoutMs ?? 0
+        let rest = context.timeoutMs > 0 ? max(context.timeoutMs - elapsedMs, 1) : 0
+        if let timeout = [rest, perTry].filter({ $0 > 0 }).min() {
+            fields.set("x-envoy-expected-rq-timeout-ms", String(timeout))
+        }
+        if context.virtualHost.includesAttemptCount { fields.set("x-envoy-attempt-count", String(attempt)) }
+    }
+
+    /// What a route changes in fields, the most specific first.
+    static func mutations(of route: Route?, _ cluster: WeightedCluster?) -> [HeaderMutations] {
+        [cluster?.headers, route?.headers].compactMap(\.self)
     }
 
     /// Makes an upstream's response one of the proxy.
     ///
     /// - Parameter serviceTimeMs: nil when the request was not complete, which leaves nothing to measure.
     static func mutate(
-        _ head: inout HTTPResponseHead, manager: HTTPConnectionManager, serviceTimeMs: UInt64?, keepsUpgrade: Bool
+        _ head: inout HTTPResponseHead, manager: HTTPConnectionManager, serviceTimeMs: UInt64?, keepsUpgrade: Bool,
+        mutate: (inout HTTPFields) -> Void
     ) {
         head.fields.mergeSingletons()
         head.fields.removeAll { name in
@@ -90,26 +118,31 @@ enum HeaderRewriting {
         if let serviceTimeMs {
             head.fields.set("x-envoy-upstream-service-time", String(serviceTimeMs))
         }
+        mutate(&head.fields)
         if !head.fields.contains("date") { head.fields.append("date", HTTPDateCache.current()) }
         if manager.serverHeader == .overwrite { head.fields.set("server", manager.serverName) }
     }
 
     /// The head of the proxy's own answer.
     static func head(
-        of reply: LocalReply, manager: HTTPConnectionManager, isGRPC: Bool
+        of reply: LocalReply, manager: HTTPConnectionManager, isGRPC: Bool, mutate: (inout HTTPFields) -> Void
     ) -> HTTPResponseHead {
         var fields = HTTPFields()
         fields.reserve(6)
+        if let location = reply.location { fields.append("location", location) }
+        mutate(&fields)
         if isGRPC {
-            fields.append("content-type", "application/grpc")
-            fields.append("grpc-status", String(grpcStatus(of: reply.status)))
+            fields.set("content-type", "application/grpc")
+            fields.append("grpc-status", String(reply.grpcStatus ?? grpcStatus(of: reply.status)))
             if !reply.body.isEmpty { fields.append("grpc-message", reply.body) }
         } else if !reply.body.isEmpty {
-            fields.append("content-length", String(reply.body.utf8.count))
-            fields.append("content-type", "text/plain")
+            fields.set("content-length", String(reply.body.utf8.count))
+            if !fields.contains("content-type") { fields.append("content-type", "text/plain") }
+        } else {
+            fields.removeAll { $0 == "content-length" || $0 == "content-type" }
         }
-        fields.append("date", HTTPDateCache.current())
-        if manager.serverHeader == .overwrite { fields.append("server", manager.serverName) }
+        if !fields.contains("date") { fields.append("date", HTTPDateCache.current()) }
+        if manager.serverHeader == .overwrite { fields.set("server", manager.serverName) }
         return HTTPResponseHead(status: isGRPC ? 200 : reply.status, fields: fields)
     }
 

@@ -1,3 +1,5 @@
+import ProxyModel
+
 /// An answer that the proxy gives itself, and how the access log explains it.
 struct LocalReply: Equatable, Error {
     var status: Int
@@ -6,6 +8,10 @@ struct LocalReply: Equatable, Error {
     var details: String
     /// Whether the connection can't be used any more.
     var closes = false
+    /// What clients that speak gRPC are told; nil: what the status comes to.
+    var grpcStatus: Int?
+    /// `location`.
+    var location: String?
 
     static let routeNotFound = LocalReply(status: 404, flags: ["NR"], details: "route_not_found")
     static let clusterNotFound = LocalReply(status: 503, flags: ["NC"], details: "cluster_not_found")
@@ -17,8 +23,16 @@ struct LocalReply: Equatable, Error {
     static let upgradeFailed = LocalReply(status: 403, details: "upgrade_failed", closes: true)
     static let connectRefused = LocalReply(status: 404, flags: ["NR"], details: "route_not_found", closes: true)
 
-    static func direct(status: Int, body: String) -> LocalReply {
-        LocalReply(status: status, body: body, details: "direct_response")
+    static func direct(status: Int, body: String, to request: HTTPRequestHead) -> LocalReply {
+        LocalReply(
+            status: status, body: body, details: "direct_response",
+            location: RedirectLocation.isTold(status: status) ? RedirectLocation.url(nil, for: request) : nil)
+    }
+
+    static func redirect(_ action: RedirectAction, for request: HTTPRequestHead) -> LocalReply {
+        LocalReply(
+            status: action.responseCode, details: "direct_response",
+            location: RedirectLocation.url(action, for: request))
     }
 
     static func timeout(details: String, retriesExceeded: Bool = false) -> LocalReply {

@@ -258,7 +258,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
         state = .connecting
         makeRecord()
         worker.statistics.counter("tcp.\(proxy.statPrefix).downstream_cx_total").add()
-        guard let name = proxy.clusters.randomCluster(), let cluster = worker.clusters[name] else {
+        guard let name = proxy.clusters.randomCluster()?.name, let cluster = worker.clusters[name] else {
             end(flags: ["NC"])
             return
         }
