@@ -30,6 +30,7 @@ package struct ClusterBuilder: Sendable {
         restarted: [WorkloadReference] = []
     ) -> (Cluster, [Diagnostic]) {
         var diagnostics: [Diagnostic] = []
+        let resources = InstalledGateways.adding(to: resources)
         let namespaces = Self.namespaces(of: resources, root: mesh.rootNamespace ?? "istio-system")
         let templates = PodTemplates(resources)
         let pods = start(

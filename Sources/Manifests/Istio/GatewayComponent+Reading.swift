@@ -96,9 +96,12 @@ extension GatewayComponent {
 
 /// The gateways that the operators of a cluster install, with the namespace they are in.
 package func installedGateways(of resources: ResourceSet) -> [(component: GatewayComponent, namespace: String)] {
-    resources.resources(IstioOperator.self).flatMap { installation in
-        installation.enabledGateways.map { component in
-            (component, component.namespace ?? installation.meshConfig.rootNamespace ?? "istio-system")
-        }
+    resources.resources(IstioOperator.self).flatMap(\.installedGateways)
+}
+
+extension IstioOperator {
+    /// The gateways that it installs, with the namespace they are in.
+    var installedGateways: [(component: GatewayComponent, namespace: String)] {
+        enabledGateways.map { ($0, $0.namespace ?? meshConfig.rootNamespace ?? "istio-system") }
     }
 }

@@ -3,6 +3,8 @@ struct KnownWorkloads {
     /// Names of containers and init containers.
     private var workloads: [ResourceID: [String]] = [:]
     private var services: Set<ResourceID> = []
+    /// The gateways that each operator installs, with their containers.
+    private var installed: [ResourceID: [ResourceID: [String]]] = [:]
 
     /// What every lab has without being asked.
     private static let builtIn: Set<String> = ["kube-system/kube-dns", "kube-system/coredns"]
@@ -18,29 +20,50 @@ struct KnownWorkloads {
             workloads[workload.id] = (spec.containers + spec.initContainers).map(\.name)
         case let service as Service:
             services.insert(service.id)
+        case let installation as IstioOperator:
+            install(installation)
         default:
             break
         }
+    }
+
+    /// A gateway's Deployment and Service have one name.
+    private mutating func install(_ installation: IstioOperator) {
+        var gateways: [ResourceID: [String]] = [:]
+        for (component, namespace) in installation.installedGateways {
+            let id = ResourceID(kind: Workload.Kind.deployment.rawValue, namespace: namespace, name: component.name)
+            gateways[id] = component.additionalContainers.map(\.name)
+        }
+        installed[installation.id] = gateways
+    }
+
+    private var allWorkloads: [ResourceID: [String]] {
+        installed.values.reduce(into: workloads) { all, gateways in all.merge(gateways) { own, _ in own } }
     }
 
     /// A namespace takes what it holds with it.
     mutating func delete(_ id: ResourceID) {
         workloads[id] = nil
         services.remove(id)
+        installed[id] = nil
         guard id.kind == Namespace.kind else { return }
         workloads = workloads.filter { $0.key.namespace != id.name }
         services = services.filter { $0.namespace != id.name }
+        installed = installed.filter { $0.key.namespace != id.name }
     }
 
     /// True where some workload lives in the namespace.
     func hasWorkloads(in namespace: String) -> Bool {
-        workloads.keys.contains { $0.namespace == namespace } || namespace == "kube-system"
+        allWorkloads.keys.contains { $0.namespace == namespace } || namespace == "kube-system"
     }
 
-    func hasService(named name: String) -> Bool { services.contains { $0.name == name } }
+    func hasService(named name: String) -> Bool {
+        services.contains { $0.name == name } || installed.values.contains { $0.keys.contains { $0.name == name } }
+    }
 
     /// The containers of a workload, or of the workload whose generated pod this is.
     private func containers(of reference: WorkloadReference) -> [String]? {
+        let workloads = allWorkloads
         if let exact = workloads.first(where: {
             $0.key.namespace == reference.namespace && $0.key.name == reference.name
         }) {
@@ -57,7 +80,7 @@ struct KnownWorkloads {
 
     /// What to write instead of a reference to nothing.
     func nearest(to reference: WorkloadReference) -> String? {
-        let names = Set(workloads.keys.map { "\($0.namespace)/\($0.name)" }).sorted()
+        let names = Set(allWorkloads.keys.map { "\($0.namespace)/\($0.name)" }).sorted()
         let wanted = "\(reference.namespace)/\(reference.name)"
         let sameName = names.first { $0.hasSuffix("/\(reference.name)") }
         if let near = NearestName.to(wanted, among: names) ?? sameName { return "did you mean \(near)?" }
