@@ -68,8 +68,10 @@ package struct CaptureExplanation: Sendable {
                 "excludeOutboundRanges", settings)
         }
         guard tuple.transport == .tcp else {
+            let captured = settings.redirectsDNS ? "TCP, and UDP to port \(LabConstants.dnsPort)," : "TCP"
             return EscapeWay(
-                technique: "\(tuple.transport)", explanation: "capture redirects TCP only; this is \(tuple.transport)")
+                technique: "\(tuple.transport)",
+                explanation: "capture redirects \(captured) only; this is \(tuple.transport)")
         }
         if settings.includeOutboundPorts.contains(destination.port) { return nil }
         guard case .only(let ranges) = settings.includeOutboundRanges else { return nil }
