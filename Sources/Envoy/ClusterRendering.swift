@@ -20,7 +20,7 @@ struct ClusterRendering {
             "alt_stat_name": .string(EnvoyStatistics.rawName(cluster.name)),
             "type": .string(isOriginal || isDNS ? discovery.rawValue : Cluster.Discovery.staticEndpoints.rawValue),
             "connect_timeout": .duration(ms: cluster.connectTimeoutMs),
-            "lb_policy": isOriginal ? "CLUSTER_PROVIDED" : "LEAST_REQUEST",
+            "lb_policy": isOriginal ? "CLUSTER_PROVIDED" : .string((cluster.loadBalancing ?? .leastRequest).rawValue),
             "original_dst_lb_config": isOriginal
                 ? cluster.upstreamPort.map { ["upstream_port_override": .number(Int($0))] } : nil,
             "load_assignment": isOriginal ? nil : loadAssignment(of: cluster),
@@ -37,8 +37,10 @@ struct ClusterRendering {
             "circuit_breakers": [
                 "thresholds": [
                     [
-                        "max_connections": .number(Self.unlimited), "max_pending_requests": .number(Self.unlimited),
-                        "max_requests": .number(Self.unlimited), "max_retries": .number(Self.unlimited),
+                        "max_connections": limit(cluster.circuitBreakers?.maxConnections),
+                        "max_pending_requests": limit(cluster.circuitBreakers?.maxPendingRequests),
+                        "max_requests": limit(cluster.circuitBreakers?.maxRequests),
+                        "max_retries": limit(cluster.circuitBreakers?.maxRetries),
                         "track_remaining": true,
                     ]
                 ]
@@ -66,6 +68,8 @@ struct ClusterRendering {
                 ]),
         ]
     }
+
+    private func limit(_ value: Int?) -> JSON { .number(value ?? Self.unlimited) }
 
     /// Checks that the endpoints fit the discovery.
     private func discovery(of cluster: Cluster) throws(EnvoyRenderingError) -> Cluster.Discovery {
@@ -135,7 +139,8 @@ struct ClusterRendering {
                 problem: "only some of its TLS contexts take the server's name from the request",
                 remedy: "set autoServerName and autoSANValidation alike in all of them")
         }
-        if !name, !validation, cluster.httpProtocolOptions == nil { return nil }
+        let perConnection = cluster.maxRequestsPerConnection
+        if !name, !validation, cluster.httpProtocolOptions == nil, perConnection == nil { return nil }
         let isAutomatic = cluster.httpProtocolOptions == .useDownstreamProtocol
         let explicit = (cluster.httpProtocolOptions ?? .http1).rawValue
         return [
@@ -145,6 +150,7 @@ struct ClusterRendering {
                     "explicit_http_config": isAutomatic ? nil : .object([explicit: [:]]),
                     "use_downstream_protocol_config": isAutomatic
                         ? ["http_protocol_options": [:], "http2_protocol_options": [:]] : nil,
+                    "common_http_protocol_options": perConnection.map { ["max_requests_per_connection": .number($0)] },
                     "upstream_http_protocol_options": !name && !validation
                         ? nil : ["auto_sni": .bool(name), "auto_san_validation": .bool(validation)],
                 ])

@@ -31,6 +31,8 @@ package enum ProxyDecision: Sendable, Equatable {
         } else if flags.contains("UF") {
             let why = record.fields["upstream_transport_failure_reason"].map { ": \($0)" } ?? ""
             self = .failed("upstream connect failed (UF)\(why)")
+        } else if flags.contains("UO"), details != "via_upstream" {
+            self = .failed("a limit of the destination left no room (UO)")
         } else if flags.contains("DPE") {
             self = .failed("the request was malformed (DPE)")
         } else {

@@ -99,9 +99,8 @@ enum UnsupportedFields {
     ]
 
     private static let connectionLimits = [
-        "tcp.maxConnections", "tcp.maxConnectionDuration", "tcp.idleTimeout", "http.http1MaxPendingRequests",
-        "http.http2MaxRequests", "http.maxRequestsPerConnection", "http.maxRetries", "http.idleTimeout",
-        "http.h2UpgradePolicy", "http.useClientProtocol", "http.maxConcurrentStreams",
+        "tcp.maxConnectionDuration", "tcp.idleTimeout", "http.idleTimeout", "http.h2UpgradePolicy",
+        "http.useClientProtocol", "http.maxConcurrentStreams",
     ]
 
     private static func trafficPolicy(at path: String) -> [UnsupportedField] {
@@ -112,9 +111,6 @@ enum UnsupportedFields {
             UnsupportedField("\(path).tunnel"),
             UnsupportedField("\(path).proxyProtocol"),
             UnsupportedField("\(path).loadBalancer.consistentHash"),
-            UnsupportedField(
-                "\(path).loadBalancer.simple", .oneOf(["PASSTHROUGH"]), .unsupported,
-                "load balancing PASSTHROUGH is not supported yet"),
             UnsupportedField("\(path).tls.clientCertificate"),
             UnsupportedField("\(path).tls.caCertificates"),
             UnsupportedField("\(path).tls.caCrl"),

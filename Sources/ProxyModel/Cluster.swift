@@ -44,6 +44,11 @@ package struct Cluster: Codable, Equatable, Sendable {
     package var transportSocketMatches: [TransportSocketMatch]?
     /// nil: HTTP/1.1.
     package var httpProtocolOptions: HTTPProtocolOptions?
+    /// nil: LEAST_REQUEST.
+    package var loadBalancing: LoadBalancingPolicy?
+    package var circuitBreakers: CircuitBreakers?
+    /// nil: a connection serves any number of requests.
+    package var maxRequestsPerConnection: Int?
     package var origin: ConfigurationOrigin?
 
     package init(
@@ -51,7 +56,8 @@ package struct Cluster: Codable, Equatable, Sendable {
         upstreamPort: UInt16? = nil, sourceAddresses: [IPAddress] = [], dnsFamilies: [IPFamily] = [.ipv4],
         dnsRefreshMs: Int = 60_000, transportSocket: UpstreamTLSContext? = nil,
         transportSocketMatches: [TransportSocketMatch]? = nil, httpProtocolOptions: HTTPProtocolOptions? = nil,
-        origin: ConfigurationOrigin? = nil
+        loadBalancing: LoadBalancingPolicy? = nil, circuitBreakers: CircuitBreakers? = nil,
+        maxRequestsPerConnection: Int? = nil, origin: ConfigurationOrigin? = nil
     ) {
         self.name = name
         self.discovery = discovery
@@ -64,6 +70,9 @@ package struct Cluster: Codable, Equatable, Sendable {
         self.transportSocket = transportSocket
         self.transportSocketMatches = transportSocketMatches
         self.httpProtocolOptions = httpProtocolOptions
+        self.loadBalancing = loadBalancing
+        self.circuitBreakers = circuitBreakers
+        self.maxRequestsPerConnection = maxRequestsPerConnection
         self.origin = origin
     }
 }

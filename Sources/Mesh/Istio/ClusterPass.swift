@@ -66,6 +66,7 @@ struct ClusterPass {
         case .dns: cluster.discovery = .strictDNS
         case .dnsRoundRobin: cluster.discovery = .logicalDNS
         }
+        apply(policy, to: &cluster)
         let encryption = UpstreamTLSPass(
             context: context, service: service, port: port, rule: rule, subset: subset?.name)
         guard cluster.discovery != .originalDestination else {
@@ -84,5 +85,23 @@ struct ClusterPass {
         }
         encryption.encrypt(&cluster, policy: policy)
         return cluster
+    }
+
+    private func apply(_ policy: TrafficPolicy?, to cluster: inout ProxyModel.Cluster) {
+        switch policy?.loadBalancer?.value {
+        case .roundRobin: cluster.loadBalancing = .roundRobin
+        case .random: cluster.loadBalancing = .random
+        // Whatever the service's endpoints are, the client's choice counts.
+        case .passthrough: cluster.discovery = .originalDestination
+        case .leastConnection, .leastRequest, .unspecified, nil: break
+        }
+        guard let pool = policy?.connectionPool else { return }
+        // 0 is no limit, as the absence of one.
+        func limit(_ value: Int?) -> Int? { value.flatMap { $0 > 0 ? $0 : nil } }
+        let breakers = CircuitBreakers(
+            maxConnections: limit(pool.maxConnections), maxPendingRequests: limit(pool.http1MaxPendingRequests),
+            maxRequests: limit(pool.http2MaxRequests), maxRetries: limit(pool.maxRetries))
+        if breakers != CircuitBreakers() { cluster.circuitBreakers = breakers }
+        cluster.maxRequestsPerConnection = limit(pool.maxRequestsPerConnection)
     }
 }

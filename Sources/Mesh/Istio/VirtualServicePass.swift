@@ -4,6 +4,8 @@ import ProxyModel
 /// Turns the rules of a VirtualService into routes and TCP targets (outbound.md §7).
 struct VirtualServicePass {
     let context: ProxyContext
+    /// Whether the requests came with TLS that ended at this proxy.
+    var isTLS = false
 
     /// Istio's default since 1.1: two retries of what surely did not reach the application.
     static let defaultRetryOn = [
@@ -138,7 +140,7 @@ struct VirtualServicePass {
         _ rule: VirtualService.HTTPRoute, clusters: [WeightedCluster], of service: ScopedVirtualService, port: UInt16
     ) -> RouteAction {
         if let redirect = rule.redirect {
-            return .redirect(RouteActionPass(listenerPort: port, isTLS: false).redirect(redirect))
+            return .redirect(RouteActionPass(listenerPort: port, isTLS: isTLS).redirect(redirect))
         }
         if let response = rule.directResponse { return RouteActionPass.directResponse(response) }
         let mirrors = rule.mirrors.map { mirror in

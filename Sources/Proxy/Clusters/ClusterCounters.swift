@@ -11,6 +11,11 @@ final class ClusterCounters {
     let timeouts: Counter
     let retries: Counter
     let pendingFailures: Counter
+    let connectionOverflow: Counter
+    let pendingOverflow: Counter
+    let requestOverflow: Counter
+    let retryOverflow: Counter
+    let exhausted: Counter
     let responses: ResponseCounters
 
     init(_ statistics: ProxyStatistics, cluster: String) {
@@ -26,6 +31,11 @@ final class ClusterCounters {
         timeouts = counter("rq_timeout")
         retries = counter("rq_retry")
         pendingFailures = counter("rq_pending_failure_eject")
+        connectionOverflow = counter("cx_overflow")
+        pendingOverflow = counter("rq_pending_overflow")
+        requestOverflow = counter("rq_active_overflow")
+        retryOverflow = counter("rq_retry_overflow")
+        exhausted = counter("cx_max_requests")
         responses = ResponseCounters(statistics, prefix: "cluster.\(cluster).upstream_rq_", countsCodes: true)
     }
 }

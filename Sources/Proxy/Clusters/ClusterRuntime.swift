@@ -6,6 +6,7 @@ import ProxyModel
 final class ClusterRuntime: @unchecked Sendable {
     private(set) var model: Cluster
     let counters: ClusterCounters
+    var load = ClusterLoad()
     private var hosts: [UpstreamHost] = []
     private var originalHosts: [IPEndpoint: UpstreamHost] = [:]
     private var names: NameResolution?
@@ -67,8 +68,12 @@ final class ClusterRuntime: @unchecked Sendable {
         let candidates = fresh.isEmpty ? hosts : fresh
         guard let first = candidates.first else { return nil }
         if candidates.count == 1 { return first }
-        return candidates.contains { $0.weight != first.weight }
-            ? pickWeighted(candidates) : pickLeastActive(candidates)
+        let isWeighted = candidates.contains { $0.weight != first.weight }
+        switch model.loadBalancing {
+        case .random: return pickRandomly(candidates)
+        case .roundRobin: return isWeighted ? pickWeighted(candidates) : pickNext(candidates)
+        case .leastRequest, nil: return isWeighted ? pickWeighted(candidates) : pickLeastActive(candidates)
+        }
     }
 
     /// Whether requests of `version` go upstream with HTTP/2.
@@ -90,6 +95,19 @@ final class ClusterRuntime: @unchecked Sendable {
         let least = candidates.map(\.active).min() ?? 0
         let ties = candidates.filter { $0.active == least }
         return ties[Int(UInt(bitPattern: next) % UInt(ties.count))]
+    }
+
+    private func pickNext(_ candidates: [UpstreamHost]) -> UpstreamHost? {
+        next &+= 1
+        return candidates[Int(UInt(bitPattern: next) % UInt(candidates.count))]
+    }
+
+    private func pickRandomly(_ candidates: [UpstreamHost]) -> UpstreamHost? {
+        var point = Int.random(in: 0..<candidates.reduce(0) { $0 + $1.weight })
+        return candidates.first { host in
+            point -= host.weight
+            return point < 0
+        }
     }
 
     /// nginx's smooth weighted round robin.

@@ -1,12 +1,17 @@
 /// Counts an upstream connection, once, from its start to its end.
 final class UpstreamConnectionCount {
     private let counters: ClusterCounters
+    private let host: UpstreamHost
     private var isCounted = false
 
-    init(_ counters: ClusterCounters) { self.counters = counters }
+    init(_ counters: ClusterCounters, host: UpstreamHost) {
+        self.counters = counters
+        self.host = host
+    }
 
     func begin() {
         isCounted = true
+        host.connections += 1
         counters.connections.add()
         counters.activeConnections.add()
     }
@@ -24,5 +29,7 @@ final class UpstreamConnectionCount {
         guard isCounted else { return }
         isCounted = false
         counters.activeConnections.subtract()
+        host.connections -= 1
+        host.wakeWaiting()
     }
 }

@@ -6,9 +6,13 @@ final class UpstreamHost: @unchecked Sendable {
     let weight: Int
     /// Connections and requests in progress.
     var active = 0
+    /// For HTTP, those that are being made included.
+    var connections = 0
     /// For smooth weighted round robin.
     var credit = 0
     private var idle: [HTTPUpstreamConnection] = []
+    /// Requests that may not have a connection of their own, the first one first.
+    private var waiting: [HTTPStream] = []
     private var isRetired = false
 
     init(_ endpoint: IPEndpoint, weight: Int = 1) {
@@ -18,6 +22,14 @@ final class UpstreamHost: @unchecked Sendable {
 
     var isUnused: Bool { active == 0 && idle.isEmpty }
 
+    /// Has the stream woken once there may be a connection for it.
+    func wait(_ stream: HTTPStream) { waiting.append(stream) }
+
+    func stopWaiting(_ stream: HTTPStream) { waiting.removeAll { $0 === stream } }
+
+    /// A connection is free, or one less is there.
+    func wakeWaiting() { if !waiting.isEmpty { waiting.removeFirst().wake() } }
+
     /// The most recently used idle connection that was made with this SNI (Envoy pools them by it).
     func takeIdle(serverName: String?) -> HTTPUpstreamConnection? {
         idle.lastIndex { $0.transport?.serverName == serverName }.map { idle.remove(at: $0) }
@@ -25,7 +37,12 @@ final class UpstreamHost: @unchecked Sendable {
 
     /// Keeps a connection for the next request, or closes it when the host has left its cluster.
     func keep(_ connection: HTTPUpstreamConnection) {
-        if isRetired { connection.close() } else { idle.append(connection) }
+        if isRetired {
+            connection.close()
+        } else {
+            idle.append(connection)
+            wakeWaiting()
+        }
     }
 
     func forget(_ connection: HTTPUpstreamConnection) { idle.removeAll { $0 === connection } }

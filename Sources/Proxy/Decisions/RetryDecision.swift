@@ -8,6 +8,8 @@ package enum AttemptOutcome: Equatable, Sendable {
     case reset
     /// An HTTP/2 upstream refused the stream.
     case refusedStream
+    /// A limit of the cluster left no room for it; never tried again.
+    case overflow
     case perTryTimeout
     /// `grpcStatus`: of a response that is its head alone.
     case response(status: Int, grpcStatus: Int? = nil)
@@ -20,12 +22,14 @@ package enum RetryDecision: Equatable, Sendable {
     case doNotRetry
     /// The policy covers the outcome, but its retries are used up.
     case limitExceeded
+    /// It would be, but too many of the cluster's requests are.
+    case overflow
 }
 
 extension RetryPolicy {
     /// Whether the policy lets the request be tried again after `outcome`, when `retries` were already made.
     package func decision(after outcome: AttemptOutcome, retries: Int) -> RetryDecision {
-        guard numRetries > 0, covers(outcome) else { return .doNotRetry }
+        guard numRetries > 0, outcome != .overflow, covers(outcome) else { return .doNotRetry }
         return retries < numRetries ? .retry : .limitExceeded
     }
 

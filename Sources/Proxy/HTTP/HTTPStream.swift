@@ -31,6 +31,11 @@ final class HTTPStream: @unchecked Sendable {
     private var pendingConnect: (any Channel)?
     private var retries = 0
     private var failedHosts: Set<IPEndpoint> = []
+    /// What the stream counts for in its cluster's and its host's load.
+    private var isPending = false
+    private var isActive = false
+    private var isRequest = false
+    private var isRetry = false
 
     private var body: [ByteBuffer] = []
     private var bodyBytes = 0
@@ -279,14 +284,51 @@ final class HTTPStream: @unchecked Sendable {
         }
         self.host = host
         host.active += 1
+        isActive = true
         record.upstreamHost = host.endpoint
+        acquire(host, cluster, isWoken: false)
+    }
+
+    /// There may be a connection now, or room for one.
+    func wake() {
+        guard let host, let cluster else { return }
+        worker.loop.execute {
+            // Whoever has left in between passes the chance on.
+            if self.isFinished { host.wakeWaiting() } else { self.acquire(host, cluster, isWoken: true) }
+        }
+    }
+
+    /// Goes on with a kept connection, else with a new one, else waits for its turn.
+    private func acquire(_ host: UpstreamHost, _ cluster: ClusterRuntime, isWoken: Bool) {
         let transport = worker.transport(of: cluster, to: host, authority: upstreamHead?.authority)
         if let kept = host.takeIdle(serverName: transport?.serverName) {
             reportConnecting(from: kept.local, to: host, cluster, isReused: true)
             send(on: kept)
+            return
+        }
+        if !isPending {
+            guard cluster.admitsPending else {
+                cluster.counters.pendingOverflow.add()
+                record.upstreamHost = nil
+                attemptFailed(.overflow)
+                return
+            }
+            isPending = true
+            cluster.load.pending += 1
+        }
+        // A host without any connection gets one, or its requests would wait for nothing.
+        if cluster.isFull, host.connections > 0 {
+            if !isWoken { cluster.counters.connectionOverflow.add() }
+            host.wait(self)
         } else {
             connect(to: host, cluster, transport)
         }
+    }
+
+    private func noLongerPending() {
+        guard isPending else { return }
+        isPending = false
+        cluster?.load.pending -= 1
     }
 
     private func connect(to host: UpstreamHost, _ cluster: ClusterRuntime, _ transport: UpstreamTransport?) {
@@ -328,12 +370,21 @@ final class HTTPStream: @unchecked Sendable {
     }
 
     private func send(on upstream: any HTTPUpstream) {
-        guard var head = upstreamHead, let rewriting else { return }
+        guard var head = upstreamHead, let rewriting, let cluster else { return }
+        noLongerPending()
+        guard cluster.admitsRequest else {
+            cluster.counters.requestOverflow.add()
+            if let connection = upstream as? HTTPUpstreamConnection { host?.keep(connection) }
+            attemptFailed(.overflow)
+            return
+        }
         guard upstream.attach(self) else {
             attemptFailed(.connectionTermination)
             return
         }
         self.upstream = upstream
+        isRequest = true
+        cluster.load.requests += 1
         record.upstreamLocalAddress = upstream.local
         upstream.transport?.session.describeUpstream(&record)
         if retries > 0 {
@@ -361,7 +412,8 @@ final class HTTPStream: @unchecked Sendable {
         releaseHost()
         switch decision(after: reset.outcome) {
         case .retry: retry()
-        case .doNotRetry, .limitExceeded:
+        case .doNotRetry, .limitExceeded, .overflow:
+            if decision(after: reset.outcome) == .overflow { retryOverflows() }
             let exceeded = decision(after: reset.outcome) == .limitExceeded
             if let reason = reset.transportFailureReason { record.upstreamTransportFailureReason = reason }
             if reset.outcome == .connectFailure { record.upstreamLocalAddress = nil }
@@ -371,7 +423,14 @@ final class HTTPStream: @unchecked Sendable {
 
     private func decision(after outcome: AttemptOutcome) -> RetryDecision {
         guard let policy = rewriting?.action.retries, canReplay else { return .doNotRetry }
-        return policy.decision(after: outcome, retries: retries)
+        let decision = policy.decision(after: outcome, retries: retries)
+        let isAdmitted = cluster?.admitsRetry(besides: isRetry ? 1 : 0) ?? true
+        return decision == .retry && !isAdmitted ? .overflow : decision
+    }
+
+    private func retryOverflows() {
+        cluster?.counters.retryOverflow.add()
+        record.responseFlags.append("UO")
     }
 
     private func retry() {
@@ -380,6 +439,8 @@ final class HTTPStream: @unchecked Sendable {
         host = nil
         upstream = nil
         retries += 1
+        if !isRetry { cluster?.load.retries += 1 }
+        isRetry = true
         cluster?.counters.retries.add()
         // Envoy: a random part of base * (2^n - 1), at most ten times the base.
         let base = max(rewriting?.action.retries?.baseIntervalMs ?? 25, 1)
@@ -390,7 +451,11 @@ final class HTTPStream: @unchecked Sendable {
     }
 
     private func releaseHost() {
-        host?.active -= 1
+        noLongerPending()
+        if isRequest { cluster?.load.requests -= 1 }
+        isRequest = false
+        if isActive { host?.active -= 1 }
+        isActive = false
     }
 
     // MARK: From the upstream
@@ -410,6 +475,7 @@ final class HTTPStream: @unchecked Sendable {
             if ended { upstream?.release(requestComplete: requestEnded) } else { upstream?.cancel() }
             return
         case .limitExceeded: record.responseFlags.append("URX")
+        case .overflow: retryOverflows()
         case .doNotRetry: break
         }
         canReplay = false
@@ -563,12 +629,14 @@ final class HTTPStream: @unchecked Sendable {
         retryTimer?.cancel()
         delayTimer?.cancel()
         let complete = requestEnded && responseEnded
+        host?.stopWaiting(self)
+        releaseHost()
+        if isRetry { cluster?.load.retries -= 1 }
+        isRetry = false
         if let upstream {
-            releaseHost()
             self.upstream = nil
             upstream.release(requestComplete: complete)
         } else if let pendingConnect {
-            releaseHost()
             self.pendingConnect = nil
             pendingConnect.close(promise: nil)
         }

@@ -1,5 +1,6 @@
 import NIOCore
 import NetworkAddresses
+import ProxyModel
 
 /// An HTTP/1.1 connection to a host; serves one stream at a time and is kept in between. Confined to the worker's loop.
 final class HTTPUpstreamConnection: ChannelDuplexHandler, HTTPUpstream, @unchecked Sendable {
@@ -26,6 +27,8 @@ final class HTTPUpstreamConnection: ChannelDuplexHandler, HTTPUpstream, @uncheck
     private var body: ByteBuffer?
     private var isInResponse = false
     private var hasHeldRead = false
+    /// Requests, the one in progress included.
+    private var served = 0
     private var responseKeepsAlive = false
     private var failure = UpstreamReset.connectionTermination
 
@@ -33,7 +36,7 @@ final class HTTPUpstreamConnection: ChannelDuplexHandler, HTTPUpstream, @uncheck
         self.cluster = cluster
         self.host = host
         self.transport = transport
-        count = UpstreamConnectionCount(cluster.counters)
+        count = UpstreamConnectionCount(cluster.counters, host: host)
     }
 
     func install(in channel: any Channel) throws { try channel.pipeline.syncOperations.addHandler(self) }
@@ -52,6 +55,7 @@ final class HTTPUpstreamConnection: ChannelDuplexHandler, HTTPUpstream, @uncheck
         responseKeepsAlive = false
         isInResponse = false
         cluster.counters.requests.add()
+        served += 1
         return true
     }
 
@@ -99,7 +103,9 @@ final class HTTPUpstreamConnection: ChannelDuplexHandler, HTTPUpstream, @uncheck
 
     func release(requestComplete: Bool) {
         stream = nil
-        if requestComplete, responseKeepsAlive, !parser.hasBytes, let context, context.channel.isActive {
+        let isExhausted = served >= cluster.model.maxRequestsPerConnection ?? .max
+        if isExhausted { cluster.counters.exhausted.add() }
+        if requestComplete, !isExhausted, responseKeepsAlive, !parser.hasBytes, let context, context.channel.isActive {
             host.keep(self)
             resumeReading()
         } else {

@@ -129,6 +129,7 @@ enum HeaderRewriting {
     ) -> HTTPResponseHead {
         var fields = HTTPFields()
         fields.reserve(6)
+        if reply.isOverloaded { fields.append("x-envoy-overloaded", "true") }
         if let location = reply.location { fields.append("location", location) }
         mutate(&fields)
         if isGRPC {

@@ -10,6 +10,8 @@ struct LocalReply: Equatable, Error {
     var closes = false
     /// What clients that speak gRPC are told; nil: what the status comes to.
     var grpcStatus: Int?
+    /// The proxy has no room for the request.
+    var isOverloaded = false
     /// `location`.
     var location: String?
 
@@ -76,6 +78,8 @@ enum UpstreamReset: Equatable {
     case remoteReset
     /// A stream that an HTTP/2 upstream did not take: safe to send again.
     case refusedStream
+    /// A limit of the cluster leaves no room for the request.
+    case overflow
 
     private var text: String {
         switch self {
@@ -85,6 +89,7 @@ enum UpstreamReset: Equatable {
         case .protocolError: "protocol error"
         case .remoteReset: "remote reset"
         case .refusedStream: "remote refused stream reset"
+        case .overflow: "overflow"
         }
     }
 
@@ -94,6 +99,7 @@ enum UpstreamReset: Equatable {
         case .connectionTermination: "UC"
         case .protocolError: "UPE"
         case .remoteReset, .refusedStream: "UR"
+        case .overflow: "UO"
         }
     }
 
@@ -104,6 +110,7 @@ enum UpstreamReset: Equatable {
         case .connectFailure, .connectTimeout: .connectFailure
         case .connectionTermination, .protocolError, .remoteReset: .reset
         case .refusedStream: .refusedStream
+        case .overflow: .overflow
         }
     }
 
@@ -119,6 +126,6 @@ enum UpstreamReset: Equatable {
             body: "upstream connect error or disconnect/reset before headers. "
                 + (retried ? "retried and the latest " : "") + "reset reason: \(text)",
             flags: retriesExceeded ? ["URX", flag] : [flag],
-            details: details("upstream_reset_before_response_started"))
+            details: details("upstream_reset_before_response_started"), isOverloaded: self == .overflow)
     }
 }

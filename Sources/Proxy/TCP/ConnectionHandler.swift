@@ -274,6 +274,11 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
             end(flags: ["UH"])
             return
         }
+        if cluster.isFull {
+            cluster.counters.connectionOverflow.add()
+            end(flags: ["UO"])
+            return
+        }
         record?.upstreamHost = host.endpoint
         let upstream = UpstreamRelayHandler(downstream: self, cluster: cluster, host: host)
         let transport = worker.transport(of: cluster, to: host)

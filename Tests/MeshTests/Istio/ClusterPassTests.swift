@@ -40,6 +40,35 @@ struct ClusterPassTests {
         #expect(listed.discovery == .endpointDiscovery && listed.endpoints.map(\.host) == ["203.0.113.1"])
     }
 
+    @Test("A DestinationRule's limits and load balancing come to its clusters; 0 is no limit")
+    func trafficPolicy() throws {
+        func found(_ policy: String) throws -> ProxyModel.Cluster {
+            let rule = """
+                apiVersion: networking.istio.io/v1
+                kind: DestinationRule
+                metadata: {name: r}
+                spec:
+                  host: a.test
+                  trafficPolicy: \(policy)
+                """
+            return try #require(cluster(Manifest.entry("a", "a.test", 80, "HTTP") + rule))
+        }
+        let limits = try found(
+            """
+            {connectionPool: {tcp: {maxConnections: 1}, http: {http1MaxPendingRequests: 2, http2MaxRequests: 3, \
+            maxRetries: 4, maxRequestsPerConnection: 5}}, loadBalancer: {simple: RANDOM}}
+            """)
+        #expect(
+            limits.circuitBreakers
+                == CircuitBreakers(maxConnections: 1, maxPendingRequests: 2, maxRequests: 3, maxRetries: 4))
+        #expect(limits.maxRequestsPerConnection == 5 && limits.loadBalancing == .random)
+        let none = try found("{connectionPool: {http: {http2MaxRequests: 0}}, loadBalancer: {simple: LEAST_REQUEST}}")
+        #expect(none.circuitBreakers == nil && none.loadBalancing == nil)
+        #expect(try found("{loadBalancer: {simple: ROUND_ROBIN}}").loadBalancing == .roundRobin)
+        let dialled = try found("{loadBalancer: {simple: PASSTHROUGH}}")
+        #expect(dialled.discovery == .originalDestination && dialled.endpoints.isEmpty)
+    }
+
     @Test("Subsets pick endpoints by their pods' labels")
     func subsets() throws {
         let rule = """

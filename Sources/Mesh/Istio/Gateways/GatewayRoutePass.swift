@@ -34,7 +34,7 @@ struct GatewayRoutePass {
         for server in servers {
             var context = context
             context.gateways = [server.gatewayName]
-            let rules = VirtualServicePass(context: context)
+            let rules = VirtualServicePass(context: context, isTLS: server.terminatesTLS)
             for service in context.scope.virtualServices where !service.rule.http.isEmpty {
                 let names = server.hosts(of: service)
                 guard !names.isEmpty, let routes = rules.routes(of: service, port: server.port) else { continue }
