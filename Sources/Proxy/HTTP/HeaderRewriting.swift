@@ -38,7 +38,8 @@ enum HeaderRewriting {
         {
             fields.set(ForwardedClientCertificate.headerName, told)
         }
-        if let existing = fields.first("x-request-id"), !existing.isEmpty, !isEdge { return }
+        // Also at the edge: `preserve_external_request_id` is on.
+        if let existing = fields.first("x-request-id"), !existing.isEmpty { return }
         if manager.generatesRequestID { fields.set("x-request-id", RequestID.make()) }
     }
 
