@@ -2,8 +2,8 @@ import ProxyModel
 
 /// Renders access logs: one JSON object a line, on Envoy's standard output.
 ///
-/// A line has the fields of `AccessLogRecord` and `line`, the user's own format rendered by Envoy itself. Where a
-/// record comes from in the manifests is `route_origin`; without one, the reader finds the chain by `listener` and `chain`, or
+/// A line has the fields of `AccessLogRecord` and `line`, the user's own format rendered by Envoy itself; `unlogged`
+/// ones are none of the user's log. Where a record comes from in the manifests is `route_origin`; without one, the reader finds the chain by `listener` and `chain`, or
 /// the cluster by `upstream_cluster`, in the configuration that it gave. Origins are not written into chains and
 /// clusters themselves: a line that moved in a manifest would make Envoy close their connections.
 struct AccessLogRendering {
@@ -18,14 +18,19 @@ struct AccessLogRendering {
         }
     }
 
-    /// The log of a filter chain's connections or requests.
-    func log(_ kind: AccessLogRecord.Kind, listener: String) -> JSON {
-        [sink(fields(kind, listener: listener))]
+    /// The log of a filter chain's connections or requests. Those that the user's own log leaves out are evidence all
+    /// the same.
+    func log(_ kind: AccessLogRecord.Kind, of chain: FilterChain, listener: String) -> JSON {
+        [sink(fields(kind, listener: listener, isLogged: chain.isLogged))]
     }
 
     /// One line for each upstream connection that is about to carry a request, new or from a pool.
-    func attemptLog(listener: String) -> JSON {
-        [sink(fields(.http, listener: listener), filter: ["log_type_filter": ["types": ["UpstreamPoolReady"]]])]
+    func attemptLog(of chain: FilterChain, listener: String) -> JSON {
+        [
+            sink(
+                fields(.http, listener: listener, isLogged: chain.isLogged),
+                filter: ["log_type_filter": ["types": ["UpstreamPoolReady"]]])
+        ]
     }
 
     /// The log of connections for which a listener has no filter chain.
@@ -46,8 +51,9 @@ struct AccessLogRendering {
         ]
     }
 
-    private func fields(_ kind: AccessLogRecord.Kind, listener: String) -> JSON {
+    private func fields(_ kind: AccessLogRecord.Kind, listener: String, isLogged: Bool = true) -> JSON {
         [
+            "unlogged": isLogged ? nil : true,
             "log_type": "%ACCESS_LOG_TYPE%",
             "kind": .string(kind.rawValue),
             "listener": .string(Self.literal(listener)),
@@ -88,7 +94,7 @@ struct AccessLogRendering {
             "requested_server_name": "%REQUESTED_SERVER_NAME%",
             "route_name": "%ROUTE_NAME%",
             "route_origin": .string("%METADATA(ROUTE:\(Self.metadataKey):origin)%"),
-            "line": line,
+            "line": isLogged ? line : nil,
         ]
     }
 

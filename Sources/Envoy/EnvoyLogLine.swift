@@ -25,6 +25,8 @@ struct EnvoyLogLine: Decodable, Sendable {
 
     /// Whether this is a line of the fence; it has nothing else then.
     var fence: Bool?
+    /// Whether the user's log leaves it out.
+    var unlogged: Bool?
     var kind: Kind?
     var listener: String?
     var chain: String?
@@ -70,7 +72,7 @@ struct EnvoyLogLine: Decodable, Sendable {
     var line: JSONValue?
 
     private enum CodingKeys: String, CodingKey {
-        case fence, listener, chain, method, path, `protocol`, duration, authority, line
+        case fence, unlogged, listener, chain, method, path, `protocol`, duration, authority, line
         case kind = "log_type"
         case streamID = "stream_id"
         case connectionID = "connection_id"

@@ -7,7 +7,7 @@ struct EnvoyLogReader {
     /// What a line means.
     struct Reading {
         var events: [ProxyEvent] = []
-        /// The record and its line in the user's format, of final lines.
+        /// The record and its line in the user's format, of final lines that are logged.
         var entry: (record: AccessLogRecord, line: String?)?
         /// It was the fence's.
         var isFence = false
@@ -143,7 +143,7 @@ struct EnvoyLogReader {
         }
         var record = line.record(streamID: stream.number)
         record.origin = line.routeOrigin ?? stream.origin ?? (record.kind == .tcp ? origins.ofCluster(line) : nil)
-        reading.entry = (record, line.userLine)
+        if line.unlogged != true { reading.entry = (record, line.userLine) }
         reading.events.append(.record(connection: number, record))
         guard connections[number]?.streams.isEmpty != false else { return }
         connections[number] = nil

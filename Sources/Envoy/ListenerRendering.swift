@@ -91,11 +91,11 @@ struct ListenerRendering {
         switch chain.filter {
         case .httpConnectionManager(let manager):
             filter = try connectionManagers.filter(
-                manager, accessLog: chain.isLogged ? accessLog.log(.http, listener: listener.name) : nil,
-                attemptLog: chain.isLogged ? accessLog.attemptLog(listener: listener.name) : nil)
+                manager, accessLog: accessLog.log(.http, of: chain, listener: listener.name),
+                attemptLog: accessLog.attemptLog(of: chain, listener: listener.name))
         case .tcpProxy(let proxy):
             filter = try tcpProxy(
-                proxy, accessLog: chain.isLogged ? accessLog.log(.tcp, listener: listener.name) : nil, place: place)
+                proxy, accessLog: accessLog.log(.tcp, of: chain, listener: listener.name), place: place)
         }
         var socket: JSON?
         if let context = chain.transportSocket { socket = try transportSockets.downstream(context, place: place) }
@@ -135,13 +135,11 @@ struct ListenerRendering {
         ]
     }
 
-    private func tcpProxy(_ proxy: TCPProxy, accessLog: JSON?, place: String) throws(EnvoyRenderingError) -> JSON {
+    private func tcpProxy(_ proxy: TCPProxy, accessLog: JSON, place: String) throws(EnvoyRenderingError) -> JSON {
         var fields = try RouteRendering.target(proxy.clusters, place: place)
         fields["stat_prefix"] = .string(proxy.statPrefix)
-        if let accessLog {
-            fields["access_log"] = accessLog
-            fields["access_log_options"] = ["flush_access_log_on_start": true, "flush_access_log_on_connected": true]
-        }
+        fields["access_log"] = accessLog
+        fields["access_log_options"] = ["flush_access_log_on_start": true, "flush_access_log_on_connected": true]
         return [
             "name": "envoy.filters.network.tcp_proxy",
             "typed_config": .typed("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", .object(fields)),

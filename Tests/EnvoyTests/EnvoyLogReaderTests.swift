@@ -90,6 +90,15 @@ import Testing
         #expect(entries[4].record.upstreamServiceTimeMs != nil)
     }
 
+    @Test("What the user's log leaves out is no entry, but told of all the same")
+    func unlogged() throws {
+        var reader = EnvoyLogReader(configuration)
+        let last = try #require(try lines().last)
+        let reading = try reader.read(#"{"unlogged": true, "# + last.dropFirst())
+        #expect(reading.entry == nil)
+        #expect(reading.events.count == 3)
+    }
+
     @Test("The fields of a record are those that Envoy gave")
     func record() throws {
         var reader = EnvoyLogReader(configuration)
