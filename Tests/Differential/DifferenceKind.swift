@@ -17,9 +17,34 @@ struct DifferenceKind: Hashable, Sendable, Comparable, CustomStringConvertible {
             (left, right) = isMore ? ("more", "less") : ("less", "more")
             return
         }
-        let isLong = field == "body" || field == "body.sha256" || field == "duration"
-        left = isLong ? Self.presence(difference.left) : Self.general(difference.left)
-        right = isLong ? Self.presence(difference.right) : Self.general(difference.right)
+        if field == "body", let ours = difference.left, let theirs = difference.right {
+            (left, right) = (Self.fields(of: ours, without: theirs), Self.fields(of: theirs, without: ours))
+            return
+        }
+        let isLong = ["body", "body.sha256", "duration"].contains(field)
+        let isSize = difference.isSize
+        func kind(_ value: String?) -> String {
+            isLong ? Self.presence(value) : isSize ? Self.size(value) : Self.general(value)
+        }
+        (left, right) = (kind(difference.left), kind(difference.right))
+    }
+
+    /// How large something is, is this mesh's; that it is empty is not.
+    private static func size(_ value: String?) -> String { value.map { $0 == "0" ? "0" : "N" } ?? "-" }
+
+    /// The names of those header fields that only one of two bodies has, or has with this value: as servers echo what
+    /// they received, or answers as a TCP client sees them.
+    private static func fields(of text: String, without other: String) -> String {
+        func lines(_ text: String) -> [String] {
+            text.split(whereSeparator: \.isNewline).map { general(String($0.replacing(/,$/, with: ""))) }
+        }
+        let others = Set(lines(other))
+        let names = lines(text).filter { !others.contains($0) }.map { line in
+            line.firstMatch(of: /^ *"?([A-Za-z][A-Za-z0-9-]*)"?:/).map { $0.output.1.lowercased() } ?? "text"
+        }
+        // These two differ anyway.
+        let telling = Set(names).subtracting(["date", "x-envoy-upstream-service-time"])
+        return telling.isEmpty ? "-" : telling.sorted().joined(separator: ", ")
     }
 
     private static func presence(_ value: String?) -> String { value == nil ? "-" : "some" }
@@ -28,7 +53,8 @@ struct DifferenceKind: Hashable, Sendable, Comparable, CustomStringConvertible {
     private static func general(_ value: String?) -> String {
         guard let value else { return "-" }
         let masked =
-            value.replacing(/[A-Za-z0-9_*.-]+\.(example|EXAMPLE|test|svc\.cluster\.local)\b/, with: "HOST")
+            value.replacing(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/, with: "UUID")
+            .replacing(/[A-Za-z0-9_*.-]+\.(example|EXAMPLE|test|svc\.cluster\.local)\b/, with: "HOST")
             .replacing(/\[?[0-9a-f]*:[0-9a-f:]+:[0-9a-f]+\]?/, with: "ADDRESS")
             .replacing(/\d+\.\d+\.\d+\.\d+/, with: "ADDRESS")
             .replacing(/(ADDRESS|\|):?\d+/) { "\($0.output.1)PORT" }
@@ -53,6 +79,11 @@ struct Finding: Sendable, Equatable {
 }
 
 extension Finding {
+    /// True for how many bytes there were: when that differs, what they were does, too, and says more.
+    var isSize: Bool {
+        field == "headers.content-length" || field.hasSuffix(".bytes_sent") || field.hasSuffix(".bytes_received")
+    }
+
     /// The two values; of texts with several lines those lines that only one side has.
     var distinctLines: (left: String, right: String) {
         func lines(_ text: String?, without other: String?) -> String {
@@ -79,9 +110,12 @@ extension ScenarioComparison {
         ]
     }
 
-    /// The first difference of each flow, command or scenario: the others follow from it, or look like it.
+    /// The first difference of each flow, command or scenario that says more than how large something is: the others
+    /// follow from it, or look like it.
     var leadingFindings: [Finding] {
         var seen: Set<String> = []
-        return findings.filter { seen.insert("\($0.kind) \($0.step) \($0.subject)").inserted }
+        return (findings.filter { !$0.isSize } + findings.filter(\.isSize)).filter {
+            seen.insert("\($0.kind) \($0.step) \($0.subject)").inserted
+        }
     }
 }

@@ -28,7 +28,8 @@ import Testing
                     at: "sidecar default/client", kind: .accessLog, detail: ["response_flags": flags])
             ], location: "x:1")
         let assertion = AssertionResult(
-            passed: true, message: "default/client: requests is at least 0", observed: status == 503 ? 3 : 1, location: "x:2")
+            passed: true, message: "default/client: requests is at least 0", observed: status == 503 ? 3 : 1,
+            location: "x:2")
         return ScenarioResult(
             name: "m", title: "", path: "x", dataPlane: plane, result: .failed,
             steps: [StepResult(name: "s", flows: [flow], assertions: [assertion])])
@@ -58,5 +59,32 @@ import Testing
                 == kind("access-log[y].upstream_cluster", "outbound|9000||api.c.example", nil))
         #expect(kind("status", "404", "503") != kind("status", "404", "502"))
         #expect(kind("body", "a", "b") == kind("body", "c", "d"))
+        #expect(kind("headers.content-length", "823", "857") == kind("headers.content-length", "1", "2"))
+        #expect(kind("headers.content-length", "0", "857") != kind("headers.content-length", "1", "2"))
+    }
+
+    @Test("Kinds of difference of bodies are the header fields that differ in them")
+    func kindsOfBodies() {
+        func kind(_ left: String, _ right: String) -> String {
+            DifferenceKind(
+                Finding(step: "s", kind: .flow, subject: "f1", field: "body", left: left, right: right)
+            ).description
+        }
+        let identifiers = ["52fb03b4-97cd-42e1-9e00-6beea82901ea", "f3ab6655-ca97-44c3-ac4f-0f25d62ca856"]
+        let echoes = identifiers.map { "{\n    \"Host\": \"a.example\",\n    \"X-Request-Id\": \"\($0)\"" }
+        let counted = echoes[1] + ",\n    \"X-Envoy-Attempt-Count\": \"1\"\n"
+        #expect(kind(echoes[0], counted) == "body: - | x-envoy-attempt-count")
+        #expect(kind("HTTP/1.1 200 OK\r\na: 1\r\n\r\n", "HTTP/1.1 200 OK\r\nb: 1\r\n\r\n") == "body: a | b")
+    }
+
+    @Test("What differs comes before how large it is")
+    func leading() {
+        var (left, right) = (result("bundled", status: 200, flags: "-"), result("envoy", status: 200, flags: "-"))
+        left.steps[0].flows[0].observed.headers = [ReceivedHeader(name: "content-length", value: "1")]
+        left.steps[0].flows[0].observed.error = "a"
+        right.steps[0].flows[0].observed.headers = [ReceivedHeader(name: "content-length", value: "2")]
+        let comparison = ResultComparison().compare(left, right)
+        #expect(comparison.leadingFindings.map(\.field).first == "error")
+        #expect(comparison.leadingFindings.count(where: { $0.kind == .flow }) == 1)
     }
 }
