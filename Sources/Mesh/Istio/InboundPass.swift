@@ -133,8 +133,12 @@ struct InboundPass {
             chain.match.transportProtocol = .tls
             let isHTTP = if case .httpConnectionManager = chain.filter { true } else { false }
             chain.transportSocket = context(isHTTP: isHTTP)
-            chain.match.applicationProtocols =
-                isSniffed && isHTTP ? MeshALPN.allHTTP : mode == .permissive ? MeshALPN.all : []
+            if isSniffed, isHTTP {
+                chain.match.applicationProtocols = MeshALPN.allHTTP
+            } else if mode == .permissive {
+                // Envoy refuses two chains that may match the same connection.
+                chain.match.applicationProtocols = isSniffed ? MeshALPN.tcp : MeshALPN.all
+            }
             return chain
         }
         if mode == .strict { return encrypted }

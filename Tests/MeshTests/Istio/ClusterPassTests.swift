@@ -106,4 +106,21 @@ struct ClusterPassTests {
         let cluster = try #require(configuration.cluster("inbound|8000||"))
         #expect(cluster.discovery == .originalDestination && cluster.sourceAddresses == [IPAddress(127, 0, 0, 6)])
     }
+
+    @Test("Inbound: no two chains of a port take the same connection, for Envoy refuses them")
+    func inboundMatches() throws {
+        for name in ["http", "tcp", "x"] {
+            let configuration = IstioFixture(Manifest.service("sleep", 8000, name)).configuration
+            let chains = try #require(configuration.listener("virtualInbound")).filterChains
+                .filter { $0.match.destinationPort == 8000 }
+            let kinds = chains.flatMap { chain in
+                let protocols = chain.match.applicationProtocols
+                return (protocols.isEmpty ? ["any"] : protocols).map {
+                    "\(chain.match.transportProtocol?.rawValue ?? "any") \($0)"
+                }
+            }
+            #expect(chains.contains { $0.transportSocket != nil })
+            #expect(Set(kinds).count == kinds.count, "\(name): \(kinds.sorted())")
+        }
+    }
 }
