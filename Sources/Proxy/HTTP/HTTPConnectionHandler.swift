@@ -12,7 +12,7 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    /// How long a client may take to notice that its connection ends before the rest of its request is refused.
+    /// How long a client may take to close a connection that it was told is over (Envoy: `delayed_close_timeout`).
     private static let lingerTime = TimeAmount.seconds(1)
     /// Bodies up to this size are copied behind what is written already.
     private static let copyLimit = 4096
@@ -34,6 +34,9 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
     private(set) var version = HTTPProtocol.http11
     private var isParsing = false
     private var isClosing = false
+    /// Nothing is read any more: the client has the word.
+    private var isLingering = false
+    private var hasUnread = false
     private var hasHeldRead = false
     private var isReading = false
     private(set) var isDraining = false
@@ -62,7 +65,11 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let bytes = unwrapInboundIn(data)
-        if isClosing { return }
+        if isClosing {
+            // What the same event had still to bring is no news.
+            if isLingering, !isReading { hasUnread = true }
+            return
+        }
         isReading = true
         parser.feed(bytes)
         parse()
@@ -80,6 +87,10 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         // As in Envoy, a client of HTTP/1.1 that finishes sending has left. A response in progress is cut.
         guard case .inputClosed? = event as? ChannelEvent else { return }
+        if isLingering {
+            endLingering()
+            return
+        }
         isClosing = true
         stream?.abort()
         drainThenClose(.all)
@@ -187,14 +198,12 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
     }
 
     func streamEnded(keepAlive: Bool, broken: Bool) {
+        let isWhole = stream?.isWhole ?? false
         stream = nil
         if isClosing { return }
-        if broken {
+        if broken || !keepAlive || isTunnel {
             isClosing = true
-            drainThenClose(.all)
-        } else if !keepAlive || isTunnel {
-            isClosing = true
-            closeSoftly()
+            if isWhole { drainThenClose(.all) } else { linger() }
         } else if parser.hasBytes {
             // On the next turn: a long chain of direct responses must not nest.
             worker.loop.execute { self.continueParsing() }
@@ -210,16 +219,19 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
         resumeReading()
     }
 
-    /// Ends the output and waits for the client to leave: closing at once, with unread bytes, would send a reset that
-    /// can overtake the response.
-    private func closeSoftly() {
-        if requestEnded, !parser.hasBytes {
-            drainThenClose(.all)
-        } else {
-            drainThenClose(.output)
-            worker.loop.scheduleTask(in: Self.lingerTime) { self.context?.close(promise: nil) }
-        }
-        resumeReading()
+    /// Lets the client close first: closing at once, with bytes to come, would send a reset that can overtake the
+    /// response. Envoy does so (`FlushWriteAndDelay`) unless an upstream answered all that was asked.
+    private func linger() {
+        isLingering = true
+        flushIfIdle()
+        worker.loop.scheduleTask(in: Self.lingerTime) { self.endLingering() }
+    }
+
+    /// As the kernel does it when bytes are left unread: then a reset tells the client.
+    private func endLingering() {
+        guard let context else { return }
+        if hasUnread { Sockets.resetOnClose(context.channel) }
+        context.close(promise: nil)
     }
 
     private func drainThenClose(_ mode: CloseMode) {
@@ -305,7 +317,7 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
 
     func read(context: ChannelHandlerContext) {
         let mayRead = isClosing || (requestEnded ? !parser.hasBytes : stream?.takesBody ?? true)
-        if mayRead { context.read() } else { hasHeldRead = true }
+        if mayRead, !isLingering { context.read() } else { hasHeldRead = true }
     }
 
     func resumeReading() {

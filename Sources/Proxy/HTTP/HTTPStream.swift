@@ -71,6 +71,9 @@ final class HTTPStream: @unchecked Sendable {
         if !isShadow { connection.counters.requests.add() }
     }
 
+    /// An upstream has answered all of the request.
+    var isWhole: Bool { requestEnded && responseEnded }
+
     // MARK: From the client
 
     /// Begins the request; with `endOfRequest` nothing follows the head.
@@ -628,14 +631,13 @@ final class HTTPStream: @unchecked Sendable {
         tryTimer?.cancel()
         retryTimer?.cancel()
         delayTimer?.cancel()
-        let complete = requestEnded && responseEnded
         host?.stopWaiting(self)
         releaseHost()
         if isRetry { cluster?.load.retries -= 1 }
         isRetry = false
         if let upstream {
             self.upstream = nil
-            upstream.release(requestComplete: complete)
+            upstream.release(requestComplete: isWhole)
         } else if let pendingConnect {
             self.pendingConnect = nil
             pendingConnect.close(promise: nil)
