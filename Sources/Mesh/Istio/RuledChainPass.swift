@@ -14,7 +14,8 @@ struct RuledChainPass {
                 return chain(
                     to: route.route, of: service, port: port, at: route.location,
                     match: FilterChainMatch(
-                        prefixRanges: match.destinationSubnets.isEmpty ? blocks : match.destinationSubnets,
+                        prefixRanges: match.destinationSubnets.isEmpty
+                            ? blocks : match.destinationSubnets.filter(\.isCondition),
                         serverNames: names.contains("*") ? [] : names))
             }
         }
@@ -31,7 +32,7 @@ struct RuledChainPass {
             chains.append(
                 chain(
                     to: route.route, of: service, port: port, at: route.location,
-                    match: FilterChainMatch(prefixRanges: isUnconditional ? blocks : subnets)))
+                    match: FilterChainMatch(prefixRanges: isUnconditional ? blocks : subnets.filter(\.isCondition))))
             if isUnconditional { break }
         }
         return chains

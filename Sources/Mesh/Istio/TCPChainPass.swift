@@ -18,7 +18,7 @@ struct TCPChainPass {
 
     func chains(for service: RegistryService, _ port: RegistryService.Port, at place: Place) -> [FilterChain] {
         var match = FilterChainMatch()
-        if case .blocks(let blocks) = place { match.prefixRanges = blocks }
+        if case .blocks(let blocks) = place { match.prefixRanges = blocks.filter(\.isCondition) }
         guard port.protocol.isTLS else {
             let ruled = ruledTCPChains(service, port, place: match.prefixRanges)
             // What no rule takes goes to the service itself.
@@ -69,4 +69,9 @@ struct TCPChainPass {
             rule.hosts.contains { HostPattern.intersects($0, service.hostname) }
         }
     }
+}
+
+extension IPPrefix {
+    /// False for blocks at 0.0.0.0, which Istio leaves out of chains' matches.
+    var isCondition: Bool { address != .anyIPv4 }
 }

@@ -86,6 +86,7 @@ final class HTTPStream: @unchecked Sendable {
         record.authority = head.authority
         record.userAgent = head.fields.first("user-agent")
         record.xForwardedFor = head.fields.first("x-forwarded-for")
+        record.requestID = head.fields.first("x-request-id")
         do throws(LocalReply) {
             var request = try HTTPRequest(head, keepsAlive: keepsAlive, upgrade: upgrade)
             let downstream = connection.downstream

@@ -83,6 +83,18 @@ struct ListenerPassTests {
         #expect(listener.defaultFilterChain?.tcpClusters == ["BlackHoleCluster"])
     }
 
+    @Test("A block at 0.0.0.0 is no condition beside others, as in Istio: Envoy could not tell it from none at all")
+    func blockOfEverything() throws {
+        func ranges(_ addresses: String) throws -> [String]? {
+            let entry = Manifest.entry(
+                "db", "db.test", 5432, "TCP", resolution: "NONE", extra: "addresses: [\(addresses)]")
+            let listener = try #require(IstioFixture(entry).configuration.listener("0.0.0.0_5432"))
+            return listener.filterChains.first?.match.prefixRanges.map(\.description)
+        }
+        #expect(try ranges("\"203.0.113.0/24\", \"0.0.0.0/0\"") == ["203.0.113.0/24"])
+        #expect(try ranges("\"0.0.0.0/0\"") == [])
+    }
+
     @Test("TLS without address is told apart by server name; on an address it is not")
     func tls() throws {
         let bare = try #require(
