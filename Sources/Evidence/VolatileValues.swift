@@ -27,6 +27,18 @@ enum VolatileText {
         Rule(name: "date", reason: "an HTTP date is the moment of the answer") {
             $0.replacing(/(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT/, with: "<date>")
         },
+        Rule(
+            name: "certificate",
+            reason:
+                "each run makes its certificates: as programs print them, validity, serial number, key and signature"
+        ) {
+            $0.replacing(
+                /(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) +\d{1,2} \d\d:\d\d:\d\d \d{4} GMT/, with: "<date>"
+            )
+            .replacing(/([0-9a-f]{2}:\s*){7,}[0-9a-f]{2}\b/, with: "<bytes>")
+            .replacing(
+                /-----BEGIN CERTIFICATE-----[A-Za-z0-9+\/=\s]*-----END CERTIFICATE-----/, with: "<certificate>")
+        },
         Rule(name: "x-envoy-upstream-service-time", reason: "as a program prints it: how long the upstream took") {
             $0.replacing(/(?<name>(?i)x-envoy-upstream-service-time"?: *"?)\d+/) { "\($0.output.name)<ms>" }
         },

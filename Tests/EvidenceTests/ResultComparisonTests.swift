@@ -190,6 +190,8 @@ import Testing
             ("x-envoy-upstream-service-time: 3", "x-envoy-upstream-service-time: 14"),
             (#""X-Envoy-Upstream-Service-Time": "3""#, #""X-Envoy-Upstream-Service-Time": "14""#),
             ("HTTP/1.1 200 OK\r\na: 1\r\nb: 2\r\n\r\n", "HTTP/1.1 200 OK\r\nb: 2\r\na: 1\r\n\r\n"),
+            ("NotBefore: Nov 21 16:08:03 2026 GMT", "NotBefore: Dec  1 16:08:05 2026 GMT"),
+            ("Serial Number:\n  d1:c9:45:b3:19:4b:b2:ed", "Serial Number:\n  28:7d:f8:bd:66:5b:49:25:83"),
             ("from 10.244.0.4:20001", "from 10.244.0.4:60999"), ("[fd00::1]:20001", "[fd00::1]:40000"),
             ("connection reset: Connection reset by peer", "closed without an answer"),
             (
@@ -209,6 +211,7 @@ import Testing
     @Test(
         "Nothing that looks like it may",
         arguments: [
+            ("Subject: CN = a", "Subject: CN = b"), ("0a:58:0a:f4:00:03", "0a:58:0a:f4:00:04"),
             ("10.244.0.4:20001", "10.244.0.5:20001"), ("10.244.0.4:15001", "10.244.0.4:15006"),
             ("TLS handshake failed: Connection reset by peer", "TLS handshake failed: the peer does not speak TLS"),
             ("HTTP/1.1 200 OK\r\na: 1\r\na: 2\r\n\r\n", "HTTP/1.1 200 OK\r\na: 2\r\na: 1\r\n\r\n"),
