@@ -44,7 +44,6 @@ enum UnsupportedFields {
     /// All of it. A line that lies inside a field that is refused whole is told only when that one's line is gone.
     static let byKind: [String: [UnsupportedField]] = [
         "Gateway": [
-            UnsupportedField("spec.servers[].tls.httpsRedirect", .on),
             UnsupportedField("spec.servers[].tls.serverCertificate"),
             UnsupportedField("spec.servers[].tls.caCertificates"),
             UnsupportedField("spec.servers[].tls.verifyCertificateSpki"),

@@ -49,6 +49,10 @@ struct GatewayRoutePass {
                 }
             }
         }
+        for (name, server) in Self.redirected(servers) {
+            if hosts[name] == nil { order.append(name) }
+            hosts[name] = redirection(of: name, server)
+        }
         let virtualHosts = order.compactMap { hosts[$0] }.map { host in
             var host = host
             // The rules of several VirtualServices follow each other, those for everything at the end.
@@ -60,6 +64,23 @@ struct GatewayRoutePass {
             name: "blackhole:\(port)", domains: ["*"], routes: [], origin: servers.first?.origin.description)
         return RouteConfiguration(
             name: name, virtualHosts: virtualHosts.isEmpty ? [nobody] : virtualHosts, ignoresPortInHost: true)
+    }
+
+    /// The hosts of servers with `httpsRedirect`. They need no VirtualService, and one of them changes nothing.
+    private static func redirected(_ servers: [GatewayServers.Server]) -> [(String, GatewayServers.Server)] {
+        servers.filter { $0.server.tls?.httpsRedirect == true && !$0.terminatesTLS }.flatMap { server in
+            server.server.hosts.map { ($0.name.lowercased(), server) }
+        }
+    }
+
+    private func redirection(of host: String, _ server: GatewayServers.Server) -> VirtualHost {
+        VirtualHost(
+            name: "\(host):\(server.port)", domains: [host],
+            routes: [
+                Route(
+                    match: RouteMatch(path: .prefix("/")), action: .redirect(RedirectAction(schemeRedirect: "https")),
+                    origin: server.origin.description)
+            ], includesAttemptCount: context.includesAttemptCount, origin: server.origin.description)
     }
 }
 
