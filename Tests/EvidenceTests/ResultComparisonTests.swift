@@ -251,6 +251,18 @@ import Testing
             fields(flow(), flow(records: [other]), choices: [["203.0.113.11:80", "203.0.113.9:80"]]) == [field])
     }
 
+    @Test("A drawn host of the other family is reached from the proxy's address of that family")
+    func choiceOfFamily() {
+        let other = record([
+            "upstream_host": "[2001:db8::9]:80", "upstream_local_address": "[fd00:10:244::4]:40002",
+        ])
+        let choices = [["203.0.113.9:80", "[2001:db8::9]:80"]]
+        #expect(fields(flow(), flow(records: [other]), choices: choices).isEmpty)
+        let alone = record(["upstream_local_address": "[fd00:10:244::4]:40002"])
+        let field = "access-log[sidecar default/sleep].upstream_local_address"
+        #expect(fields(flow(), flow(records: [alone]), choices: choices) == [field])
+    }
+
     @Test("Durations differ when more than a second and more than half of the shorter one apart")
     func durations() {
         #expect(fields(flow(durationMs: 5), flow(durationMs: 900)).isEmpty)
