@@ -9,6 +9,7 @@ let settings: [SwiftSetting] = [
 ]
 
 func nio(_ name: String) -> Target.Dependency { .product(name: name, package: "swift-nio") }
+func http2(_ name: String) -> Target.Dependency { .product(name: name, package: "swift-nio-http2") }
 
 let package = Package(
     name: "egress-lab",
@@ -18,6 +19,7 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
         .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
@@ -39,7 +41,7 @@ let package = Package(
             name: "Proxy",
             dependencies: [
                 "ProxyModel", "NetworkAddresses", "RegularExpressions", nio("NIOCore"), nio("NIOPosix"),
-                nio("NIOHTTP1"), nio("NIOConcurrencyHelpers"), nio("NIOTLS"),
+                nio("NIOHTTP1"), nio("NIOConcurrencyHelpers"), nio("NIOTLS"), http2("NIOHTTP2"), http2("NIOHPACK"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "X509", package: "swift-certificates"),
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -63,7 +65,7 @@ let package = Package(
             dependencies: [
                 "Mesh", "Evidence", "Manifests", "Proxy", "Envoy", "ProxyModel", "Nftables", "Netlink", "CLinux", "DNS",
                 "NetworkAddresses", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOConcurrencyHelpers"),
-                nio("NIOTLS"), .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                nio("NIOTLS"), http2("NIOHTTP2"), http2("NIOHPACK"), .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "X509", package: "swift-certificates"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "SwiftASN1", package: "swift-asn1"),
@@ -95,7 +97,8 @@ let package = Package(
             name: "ProxyTests",
             dependencies: [
                 "Proxy", "ProxyModel", "NetworkAddresses", "TestSupport", nio("NIOCore"), nio("NIOPosix"),
-                nio("NIOHTTP1"), nio("NIOConcurrencyHelpers"), nio("NIOEmbedded"),
+                nio("NIOHTTP1"), nio("NIOConcurrencyHelpers"), nio("NIOEmbedded"), http2("NIOHTTP2"),
+                http2("NIOHPACK"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "X509", package: "swift-certificates"),
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -137,7 +140,8 @@ let package = Package(
                 "Lab", "DNS", "Envoy", "Evidence", "Manifests", "Mesh", "Netlink", "NetworkAddresses", "Nftables",
                 "Proxy",
                 "ProxyModel", "TestSupport", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
-                nio("NIOConcurrencyHelpers"), .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                nio("NIOConcurrencyHelpers"), http2("NIOHTTP2"), http2("NIOHPACK"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ]),
         .executableTarget(
             name: "egress-lab-bench",

@@ -86,14 +86,7 @@ enum UnsupportedFields {
             UnsupportedField("spec.boundary"),
             UnsupportedField("spec.nodes"),
             UnsupportedField("spec.internet[].ports[].certificate"),
-            UnsupportedField(
-                "spec.internet[].ports[].protocol", .oneOf(["HTTP2"]), .unsupported,
-                "servers for HTTP/2 without TLS are not supported yet"),
-            UnsupportedField("spec.internet[].ports[].httpVersions"),
             UnsupportedField("spec.steps[].probes"),
-            UnsupportedField(
-                "spec.steps[].flows[].httpVersion", .oneOf(["2", "2.0", "h2"]), .unsupported,
-                "HTTP/2 clients are not supported yet"),
         ],
     ]
 

@@ -15,7 +15,8 @@ private let allowed: [String: Set<String>] = [
     "Manifests": ["NetworkAddresses", "RegularExpressions", "CYaml"],
     "ProxyModel": ["NetworkAddresses"],
     "Proxy": Set([
-        "NetworkAddresses", "ProxyModel", "RegularExpressions", "NIOTLS", "NIOSSL", "X509", "Crypto", "SwiftASN1",
+        "NetworkAddresses", "ProxyModel", "RegularExpressions", "NIOTLS", "NIOSSL", "NIOHTTP2", "NIOHPACK",
+        "X509", "Crypto", "SwiftASN1",
     ]).union(nio),
     "Envoy": Set(["NetworkAddresses", "ProxyModel", "Proxy", "Netlink"]).union(nio),
     "DNS": Set(["NetworkAddresses", "Proxy", "CLdns"]).union(nio),
@@ -23,7 +24,8 @@ private let allowed: [String: Set<String>] = [
     "Evidence": ["NetworkAddresses", "Manifests"],
     "Lab": Set([
         "NetworkAddresses", "Mesh", "Evidence", "Manifests", "Proxy", "ProxyModel", "Envoy", "DNS", "Nftables",
-        "Netlink", "CLinux", "NIOTLS", "NIOSSL", "X509", "Crypto", "SwiftASN1",
+        "Netlink", "CLinux", "NIOTLS", "NIOSSL", "NIOHTTP2", "NIOHPACK",
+        "X509", "Crypto", "SwiftASN1",
     ]).union(nio),
     "Reports": ["NetworkAddresses", "Evidence", "Manifests"],
     "egress-lab": Set([

@@ -13,9 +13,14 @@ package final class LabCertificateAuthority: Sendable {
     /// The root certificate, for the lab's own clients.
     package let root: NIOSSLCertificate
 
+    private struct ServerContextKey: Hashable {
+        var name: String
+        var protocols: [String]
+    }
+
     private let key: Certificate.PrivateKey
     private let name: DistinguishedName
-    private let serverContexts = NIOLockedValueBox<[String: NIOSSLContext]>([:])
+    private let serverContexts = NIOLockedValueBox<[ServerContextKey: NIOSSLContext]>([:])
 
     /// Makes a new root, with a new key.
     package init() throws {
@@ -37,8 +42,13 @@ package final class LabCertificateAuthority: Sendable {
     }
 
     /// A server's side of TLS with a certificate for `name`: a DNS name, `*.suffix`, or an address.
-    package func serverContext(for name: String) throws -> NIOSSLContext {
-        if let context = serverContexts.withLockedValue({ $0[name] }) { return context }
+    ///
+    /// It negotiates `protocols` by ALPN, in this order of preference.
+    package func serverContext(
+        for name: String, protocols: [String] = ["h2", "http/1.1"]
+    ) throws -> NIOSSLContext {
+        let key = ServerContextKey(name: name, protocols: protocols)
+        if let context = serverContexts.withLockedValue({ $0[key] }) { return context }
         let leaf = P256.Signing.PrivateKey()
         let alternative: GeneralName =
             if let address = IPAddress(name) {
@@ -59,13 +69,13 @@ package final class LabCertificateAuthority: Sendable {
                 Critical(KeyUsage(digitalSignature: true))
                 try ExtendedKeyUsage([.serverAuth])
                 SubjectAlternativeNames([alternative])
-            }, issuerPrivateKey: key)
+            }, issuerPrivateKey: self.key)
         var configuration = TLSConfiguration.makeServerConfiguration(
             certificateChain: [.certificate(try NIOSSLCertificate(bytes: Self.der(certificate), format: .der))],
             privateKey: .privateKey(try NIOSSLPrivateKey(bytes: Array(leaf.derRepresentation), format: .der)))
-        configuration.applicationProtocols = ["http/1.1"]
+        configuration.applicationProtocols = protocols
         let context = try NIOSSLContext(configuration: configuration)
-        serverContexts.withLockedValue { $0[name] = context }
+        serverContexts.withLockedValue { $0[key] = context }
         return context
     }
 

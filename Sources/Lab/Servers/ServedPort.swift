@@ -9,6 +9,8 @@ struct ServedPort: Sendable {
     var app: @Sendable (_ name: String?) -> InternetHost.App
     /// The name in the certificate that answers this SNI.
     var certificateName: @Sendable (_ serverName: String?) -> String
+    /// `1.1`, `2` or both.
+    var httpVersions = ["2", "1.1"]
 
     /// Serves httpbin, TLS and echo alike, with a certificate for every name.
     static func anything(at address: IPAddress) -> ServedPort {
@@ -49,7 +51,7 @@ struct InternetDirectory: Sendable {
                 // As on the real internet, a server shows what it has: a client with another name sees a mismatch.
                 if let serverName, names.contains(where: { Self.covers($0, serverName) }) { return serverName }
                 return first.hosts.first ?? endpoint.address.description
-            })
+            }, httpVersions: declared.first?.1.httpVersions ?? ["2", "1.1"])
     }
 
     /// True when `pattern`, a name or `*.suffix`, covers `name`.

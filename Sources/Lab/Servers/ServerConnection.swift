@@ -1,6 +1,7 @@
 internal import Manifests
 internal import NIOCore
 internal import NIOHTTP1
+internal import NIOHTTP2
 internal import NIOPosix
 internal import NIOSSL
 internal import NetworkAddresses
@@ -138,9 +139,19 @@ final class ServerConnectionHandler: ChannelInboundHandler {
         }
         switch http.feed(bytes.readableBytesView) {
         case .needsMore: return
-        case .http:
+        case .http(let version):
             let isRefused = !isInsideTLS && (kind == .https || kind == .tls)
-            serveHTTP(connection, isRefused: isRefused, context)
+            let versions = connection.port.httpVersions
+            if version == "h2c" {
+                if isRefused || !versions.contains("2") { return context.close(promise: nil) }
+                serveHTTP2(connection, context)
+            } else if !isInsideTLS, !versions.contains("1.1") {
+                // As servers that know HTTP/2 alone: what is no preface is an error of the protocol.
+                connection.tell(.data)
+                context.close(promise: nil)
+            } else {
+                serveHTTP(connection, isRefused: isRefused, context)
+            }
         case .notHTTP:
             switch kind {
             case .http: serveHTTP(connection, isRefused: false, context)
@@ -163,7 +174,9 @@ final class ServerConnectionHandler: ChannelInboundHandler {
         connection.tell(.clientHello)
         do {
             let name = connection.port.certificateName(hello.serverName)
-            let tls = NIOSSLServerHandler(context: try connection.authority.serverContext(for: name))
+            let tls = NIOSSLServerHandler(
+                context: try connection.authority.serverContext(
+                    for: name, protocols: connection.port.httpVersions.map { $0 == "2" ? "h2" : "http/1.1" }))
             try context.pipeline.syncOperations.addHandlers(
                 [tls, ServerConnectionHandler(inside: connection)], position: .after(self))
             pass(context)
@@ -182,6 +195,26 @@ final class ServerConnectionHandler: ChannelInboundHandler {
                     MalformedRequestHandler(connection), HTTPServerProtocolErrorHandler(),
                     WebAppHandler(connection, isTLS: isInsideTLS, isRefused: isRefused),
                 ], position: .after(self))
+            pass(context)
+        } catch {
+            context.close(promise: nil)
+        }
+    }
+
+    private func serveHTTP2(_ connection: ServerConnection, _ context: ChannelHandlerContext) {
+        let isTLS = isInsideTLS
+        let bound = NIOLoopBound(connection, eventLoop: context.eventLoop)
+        let handler = NIOHTTP2Handler(mode: .server, eventLoop: context.eventLoop) { stream in
+            stream.eventLoop.makeCompletedFuture {
+                try stream.pipeline.syncOperations.addHandlers([
+                    HTTP2FramePayloadToHTTP1ServerCodec(),
+                    WebAppHandler(bound.value, isTLS: isTLS, isRefused: false),
+                ])
+            }
+        }
+        do {
+            try context.pipeline.syncOperations.addHandlers(
+                [handler, ServerErrorHandler()], position: .after(self))
             pass(context)
         } catch {
             context.close(promise: nil)
@@ -221,6 +254,20 @@ final class ServerConnectionHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+}
+
+/// Ends an HTTP/2 connection that can't go on, or whose client has finished sending.
+private final class ServerErrorHandler: ChannelInboundHandler {
+    typealias InboundIn = HTTP2Frame
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if error is NIOHTTP2Errors.StreamError { return }
+        context.close(promise: nil)
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .inputClosed? = event as? ChannelEvent { context.close(promise: nil) }
+    }
 }
 
 /// Tells that bytes came where no request could be read from them: they are answered with 400, and had arrived.

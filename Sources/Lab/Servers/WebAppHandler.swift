@@ -65,14 +65,16 @@ final class WebAppHandler: ChannelInboundHandler {
     private func send(_ response: WebResponse, to request: HTTPRequestHead, _ context: ChannelHandlerContext) {
         guard context.channel.isActive else { return }
         isAnswering = false
-        let keepsAlive = request.isKeepAlive && !isInputClosed && !isRefused
+        // Streams of HTTP/2 end by themselves.
+        let isStream = request.version.major > 1
+        let keepsAlive = isStream || request.isKeepAlive && !isInputClosed && !isRefused
         var headers = HTTPHeaders(response.headers.map { ($0.name, $0.value) })
         headers.add(name: "server", value: "egress-lab")
         let hasBody = ![204, 304].contains(response.status)
         if hasBody { headers.add(name: "content-length", value: String(response.body.count)) }
         if !keepsAlive {
             headers.add(name: "connection", value: "close")
-        } else if request.version.minor == 0 {
+        } else if request.version.minor == 0, !isStream {
             headers.add(name: "connection", value: "keep-alive")
         }
         let head = HTTPResponseHead(

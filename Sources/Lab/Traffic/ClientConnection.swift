@@ -68,16 +68,28 @@ final class ClientConnection: @unchecked Sendable {
             })
         let request = exchange.request
         let isTLS = request.kind == .https || request.kind == .tls
+        let wantsHTTP2 = request.kind != .tls && request.httpVersion == "2"
         if isTLS {
-            try operations.addHandler(exchange.tls.handler(serverName: request.serverName ?? host))
+            try operations.addHandler(
+                exchange.tls.handler(serverName: request.serverName ?? host, offersHTTP2: wantsHTTP2))
         }
         switch request.kind {
         case .http, .https:
-            let decoder = HTTPResponseDecoder(leftOverBytesStrategy: .dropBytes, informationalResponseStrategy: .drop)
-            try operations.addHandlers(
-                [HTTPRequestEncoder(), ByteToMessageHandler(decoder), ClientHTTPHandler(self, isTLS: isTLS)])
+            if wantsHTTP2 { return try operations.addHandler(ClientVersionHandler(self, isTLS: isTLS)) }
+            try addHTTP1(to: operations, isTLS: isTLS)
         default: try operations.addHandler(ClientBytesHandler(self, isTLS: isTLS))
         }
+    }
+
+    /// Puts HTTP/1 behind the handlers of a connection; `isConnected`: whatever comes before it is done.
+    func addHTTP1(
+        to operations: ChannelPipeline.SynchronousOperations, isTLS: Bool, isConnected: Bool = false
+    ) throws {
+        let decoder = HTTPResponseDecoder(leftOverBytesStrategy: .dropBytes, informationalResponseStrategy: .drop)
+        try operations.addHandlers([
+            HTTPRequestEncoder(), ByteToMessageHandler(decoder),
+            ClientHTTPHandler(self, isTLS: isTLS, isConnected: isConnected),
+        ])
     }
 
     /// The target's name, else the address: what certificates are checked against.

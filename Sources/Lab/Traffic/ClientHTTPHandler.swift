@@ -9,17 +9,25 @@ final class ClientHTTPHandler: ChannelInboundHandler {
 
     private let connection: ClientConnection
     private var isHandshaking: Bool
+    private let isConnected: Bool
+    private var hasSent = false
     private var hasHead = false
 
-    init(_ connection: ClientConnection, isTLS: Bool) {
+    /// `isConnected`: another handler has made the connection, or the stream in it, ready.
+    init(_ connection: ClientConnection, isTLS: Bool, isConnected: Bool = false) {
         self.connection = connection
-        isHandshaking = isTLS
+        isHandshaking = isTLS && !isConnected
+        self.isConnected = isConnected
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        if isConnected, context.channel.isActive { send(context) }
     }
 
     private var exchange: ClientExchange { connection.exchange }
 
     func channelActive(context: ChannelHandlerContext) {
-        exchange.connected(connection.attempt)
+        if !isConnected { exchange.connected(connection.attempt) }
         if !isHandshaking { send(context) }
         context.fireChannelActive()
     }
@@ -33,6 +41,8 @@ final class ClientHTTPHandler: ChannelInboundHandler {
     }
 
     private func send(_ context: ChannelHandlerContext) {
+        guard !hasSent else { return }
+        hasSent = true
         let request = exchange.request
         var headers = HTTPHeaders()
         func add(_ name: String, _ value: String) {
@@ -60,8 +70,9 @@ final class ClientHTTPHandler: ChannelInboundHandler {
         switch unwrapInboundIn(data) {
         case .head(let head):
             hasHead = true
+            let (major, minor) = (head.version.major, head.version.minor)
             exchange.answered(
-                status: Int(head.status.code), version: "\(head.version.major).\(head.version.minor)",
+                status: Int(head.status.code), version: major > 1 ? "\(major)" : "\(major).\(minor)",
                 headers: head.headers.map { (name: $0.name, value: $0.value) }, connection.attempt)
             // What follows a tunnel's head isn't HTTP any more.
             if exchange.request.method == "CONNECT", head.status.code < 300 { exchange.completed(connection.attempt) }

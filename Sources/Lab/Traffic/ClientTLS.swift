@@ -5,19 +5,27 @@ internal import NetworkAddresses
 /// The client's side of TLS: the lab's root is what is trusted; names are compared by `ClientConnection`.
 struct ClientTLS: Sendable {
     private let context: NIOSSLContext
+    /// Offers HTTP/2, too.
+    private let http2Context: NIOSSLContext
 
     init(trusting root: NIOSSLCertificate) throws {
+        context = try Self.context(root, ["http/1.1"])
+        http2Context = try Self.context(root, ["h2", "http/1.1"])
+    }
+
+    private static func context(_ root: NIOSSLCertificate, _ protocols: [String]) throws -> NIOSSLContext {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.trustRoots = .certificates([root])
-        configuration.applicationProtocols = ["http/1.1"]
+        configuration.applicationProtocols = protocols
         // Names are compared after the handshake, so that a mismatch can say what the certificate is for.
         configuration.certificateVerification = .noHostnameVerification
-        context = try NIOSSLContext(configuration: configuration)
+        return try NIOSSLContext(configuration: configuration)
     }
 
     /// A handler for a connection that says `serverName`; none is said for an address or an empty name.
-    func handler(serverName: String) throws -> NIOSSLClientHandler {
-        try NIOSSLClientHandler(context: context, serverHostname: Self.isSNI(serverName) ? serverName : nil)
+    func handler(serverName: String, offersHTTP2: Bool = false) throws -> NIOSSLClientHandler {
+        try NIOSSLClientHandler(
+            context: offersHTTP2 ? http2Context : context, serverHostname: Self.isSNI(serverName) ? serverName : nil)
     }
 
     /// What the certificate names: DNS names, and addresses as text.

@@ -39,7 +39,8 @@ struct ClusterPass {
             dnsFamilies: context.families.list)
         let passthrough = ProxyModel.Cluster(
             name: ClusterName.passthrough, discovery: .originalDestination,
-            connectTimeoutMs: context.connectTimeoutMs, dnsFamilies: context.families.list)
+            connectTimeoutMs: context.connectTimeoutMs, dnsFamilies: context.families.list,
+            httpProtocolOptions: context.isIstio10 ? nil : .useDownstreamProtocol)
         return context.isRouter ? [blackHole] : [blackHole, passthrough]
     }
 
@@ -53,7 +54,8 @@ struct ClusterPass {
             name: ClusterName.outbound(port: port.number, subset: subset?.name, host: service.hostname),
             discovery: .endpointDiscovery,
             connectTimeoutMs: policy?.connectionPool?.connectTimeoutMs ?? context.connectTimeoutMs,
-            dnsFamilies: context.families.list, origin: origin.description)
+            dnsFamilies: context.families.list,
+            httpProtocolOptions: port.protocol.httpProtocolOptions, origin: origin.description)
         switch service.resolution {
         // The address that the client dialled ended at the gateway: what has no endpoints of its own has none here.
         case .headless where context.isRouter, .passthrough where context.isRouter:
@@ -103,5 +105,15 @@ struct ClusterPass {
             maxRequests: limit(pool.http2MaxRequests), maxRetries: limit(pool.maxRetries))
         if breakers != CircuitBreakers() { cluster.circuitBreakers = breakers }
         cluster.maxRequestsPerConnection = limit(pool.maxRequestsPerConnection)
+    }
+}
+
+extension PortProtocol {
+    var isHTTP2: Bool { self == .http2 || self == .grpc || self == .grpcWeb }
+
+    /// How a cluster of such a port speaks HTTP; a port without a protocol is spoken to as the client speaks.
+    var httpProtocolOptions: ProxyModel.Cluster.HTTPProtocolOptions? {
+        if isHTTP2 { return .http2 }
+        return self == .unspecified ? .useDownstreamProtocol : nil
     }
 }

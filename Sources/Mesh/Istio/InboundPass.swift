@@ -55,13 +55,15 @@ struct InboundPass {
         }
         let names = [ClusterName.inboundPassthrough] + ports.map { ClusterName.inbound(port: $0.number) }
         let origins = [nil] + ports.map { Optional($0.origin.description) }
+        let versions = [nil] + ports.map(\.protocol.httpProtocolOptions)
         return Result(
             listener: listener,
             routes: ports.filter { $0.protocol.isHTTP || $0.protocol == .unspecified }.map(table),
-            clusters: zip(names, origins).map { name, origin in
+            clusters: zip(names, zip(origins, versions)).map { name, rest in
                 ProxyModel.Cluster(
                     name: name, discovery: .originalDestination, connectTimeoutMs: context.connectTimeoutMs,
-                    sourceAddresses: sources, dnsFamilies: context.families.list, origin: origin)
+                    sourceAddresses: sources, dnsFamilies: context.families.list, httpProtocolOptions: rest.1,
+                    origin: rest.0)
             })
     }
 
@@ -162,7 +164,7 @@ struct InboundPass {
             tlsCertificate: ProxySecret.workloadIdentity, requireClientCertificate: true,
             validation: CertificateValidation(
                 trustedCA: ProxySecret.meshRoots, subjectAltNames: [.prefix("spiffe://\(trustDomain)/")]),
-            alpnProtocols: isHTTP ? MeshALPN.http2 + MeshALPN.http1 : MeshALPN.tcp,
+            alpnProtocols: isHTTP ? MeshALPN.web : MeshALPN.tcp,
             minimumVersion: context.mesh.meshMTLSMinProtocolVersion == .tls13 ? .tls13 : .tls12)
     }
 

@@ -13,6 +13,7 @@ final class UpstreamHost: @unchecked Sendable {
     private var idle: [HTTPUpstreamConnection] = []
     /// Requests that may not have a connection of their own, the first one first.
     private var waiting: [HTTPStream] = []
+    private var multiplexed: [HTTP2UpstreamConnection] = []
     private var isRetired = false
 
     init(_ endpoint: IPEndpoint, weight: Int = 1) {
@@ -20,7 +21,7 @@ final class UpstreamHost: @unchecked Sendable {
         self.weight = max(weight, 1)
     }
 
-    var isUnused: Bool { active == 0 && idle.isEmpty }
+    var isUnused: Bool { active == 0 && idle.isEmpty && multiplexed.isEmpty }
 
     /// Has the stream woken once there may be a connection for it.
     func wait(_ stream: HTTPStream) { waiting.append(stream) }
@@ -47,6 +48,20 @@ final class UpstreamHost: @unchecked Sendable {
 
     func forget(_ connection: HTTPUpstreamConnection) { idle.removeAll { $0 === connection } }
 
+    /// A connection made with this SNI that takes another stream, or a new one.
+    func multiplexed(
+        of cluster: ClusterRuntime, _ transport: UpstreamTransport?, _ worker: ProxyWorker
+    ) -> (connection: HTTP2UpstreamConnection, isNew: Bool) {
+        let known = multiplexed.first { $0.takesStreams && $0.transport?.serverName == transport?.serverName }
+        if let known { return (known, false) }
+        let made = HTTP2UpstreamConnection(cluster: cluster, host: self, transport: transport)
+        multiplexed.append(made)
+        made.connect(worker, self)
+        return (made, true)
+    }
+
+    func forget(_ connection: HTTP2UpstreamConnection) { multiplexed.removeAll { $0 === connection } }
+
     /// The host has left its cluster: requests in progress go on, kept connections go.
     func retire() {
         isRetired = true
@@ -58,5 +73,7 @@ final class UpstreamHost: @unchecked Sendable {
         let connections = idle
         idle = []
         for connection in connections { connection.close() }
+        // Those that still serve requests leave the list when they end.
+        for connection in multiplexed { connection.drain() }
     }
 }

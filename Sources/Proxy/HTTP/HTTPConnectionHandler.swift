@@ -39,6 +39,7 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
     private var hasUnread = false
     private var hasHeldRead = false
     private var isReading = false
+    private var isFirstRead = true
     private(set) var isDraining = false
 
     private init(_ manager: HTTPConnectionManager, _ downstream: DownstreamConnection, _ worker: ProxyWorker) {
@@ -69,6 +70,13 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
             // What the same event had still to bring is no news.
             if isLingering, !isReading { hasUnread = true }
             return
+        }
+        if isFirstRead {
+            isFirstRead = false
+            if HTTP2ConnectionHandler.begins(bytes, negotiated: downstream.tls?.applicationProtocol) {
+                becomeHTTP2(context, data)
+                return
+            }
         }
         isReading = true
         parser.feed(bytes)
@@ -104,6 +112,19 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         if context.channel.isWritable { stream?.resumeUpstream() }
+    }
+
+    private func becomeHTTP2(_ context: ChannelHandlerContext, _ data: NIOAny) {
+        do {
+            try HTTP2ConnectionHandler.install(
+                in: context.channel, manager: manager, connection: downstream, worker: worker, counters: counters)
+        } catch {
+            context.close(promise: nil)
+            return
+        }
+        context.fireChannelRead(data)
+        context.fireChannelReadComplete()
+        context.pipeline.syncOperations.removeHandler(self, promise: nil)
     }
 
     // MARK: Requests

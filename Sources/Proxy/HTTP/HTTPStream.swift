@@ -169,10 +169,10 @@ final class HTTPStream: @unchecked Sendable {
     }
 
     /// The client is gone.
-    func abort() {
+    func abort(flag: String = "DC", details: String = "downstream_remote_disconnect") {
         guard !isFinished else { return }
-        record.responseFlags.append("DC")
-        record.responseCodeDetails = "downstream_remote_disconnect"
+        record.responseFlags.append(flag)
+        record.responseCodeDetails = details
         finish()
     }
 
@@ -280,6 +280,11 @@ final class HTTPStream: @unchecked Sendable {
 
     private func attempt() {
         guard !isFinished, let cluster else { return }
+        if request?.upgrade != nil, cluster.usesHTTP2(for: connection.version) {
+            // HTTP/2 has no Upgrade; its extended CONNECT is not spoken.
+            reply(.upgradeFailed)
+            return
+        }
         let destination = connection.downstream.destination
         guard let host = cluster.pick(for: destination, avoiding: failedHosts) else {
             cluster.counters.noneHealthy.add()
@@ -304,7 +309,13 @@ final class HTTPStream: @unchecked Sendable {
 
     /// Goes on with a kept connection, else with a new one, else waits for its turn.
     private func acquire(_ host: UpstreamHost, _ cluster: ClusterRuntime, isWoken: Bool) {
-        let transport = worker.transport(of: cluster, to: host, authority: upstreamHead?.authority)
+        let usesHTTP2 = cluster.usesHTTP2(for: connection.version)
+        let transport = worker.transport(
+            of: cluster, to: host, authority: upstreamHead?.authority, version: usesHTTP2 ? .http2 : .http11)
+        if usesHTTP2 {
+            multiplex(on: host, cluster, transport)
+            return
+        }
         if let kept = host.takeIdle(serverName: transport?.serverName) {
             reportConnecting(from: kept.local, to: host, cluster, isReused: true)
             send(on: kept)
@@ -373,11 +384,27 @@ final class HTTPStream: @unchecked Sendable {
             request: record.requestID, isReused: isReused)
     }
 
+    /// Takes a stream of a connection to the host that many share.
+    private func multiplex(on host: UpstreamHost, _ cluster: ClusterRuntime, _ transport: UpstreamTransport?) {
+        let (shared, isNew) = host.multiplexed(of: cluster, transport, worker)
+        reportConnecting(from: shared.local, to: host, cluster, isReused: !isNew)
+        shared.whenConnected { [weak self] failure in
+            guard let self, !self.isFinished, self.host === host else { return }
+            if let failure {
+                cluster.counters.pendingFailures.add()
+                self.attemptFailed(failure)
+            } else {
+                self.send(on: shared.makeStream())
+            }
+        }
+    }
+
     private func send(on upstream: any HTTPUpstream) {
         guard var head = upstreamHead, let rewriting, let cluster else { return }
         noLongerPending()
         guard cluster.admitsRequest else {
             cluster.counters.requestOverflow.add()
+            // A stream of HTTP/2 that was not attached holds nothing.
             if let connection = upstream as? HTTPUpstreamConnection { host?.keep(connection) }
             attemptFailed(.overflow)
             return

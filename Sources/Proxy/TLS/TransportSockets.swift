@@ -65,9 +65,6 @@ final class TransportSockets {
 
     private struct MissingSecret: Error {}
 
-    /// What the proxy's HTTP side can't speak yet is not negotiated: peers fall back to what it can.
-    private static let unspoken: Set<String> = ["h2"]
-
     private func makeServer(_ model: DownstreamTLSContext) throws -> TransportSocket {
         let (chain, key, uri) = try certificate(model.tlsCertificate)
         var configuration = TLSConfiguration.makeServerConfiguration(
@@ -108,7 +105,7 @@ final class TransportSockets {
     ) {
         configuration.minimumTLSVersion = minimum == .tls13 ? .tlsv13 : .tlsv12
         configuration.maximumTLSVersion = maximum == .tls13 ? .tlsv13 : .tlsv12
-        configuration.applicationProtocols = applicationProtocols.filter { !Self.unspoken.contains($0) }
+        configuration.applicationProtocols = applicationProtocols
         configuration.renegotiationSupport = .none
         // Nothing is verified against these; without them NIO would read the machine's.
         configuration.trustRoots = .certificates([])

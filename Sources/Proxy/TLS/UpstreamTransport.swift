@@ -99,8 +99,12 @@ private final class MissingSecretHandler: ChannelInboundHandler {
 
 extension ProxyWorker {
     /// The transport of a connection to `host`, on behalf of a request for `authority`; nil where bytes go as they are.
-    func transport(of cluster: ClusterRuntime, to host: UpstreamHost, authority: String? = nil) -> UpstreamTransport? {
-        guard let model = cluster.model.tlsContext(for: host.endpoint) else { return nil }
+    func transport(
+        of cluster: ClusterRuntime, to host: UpstreamHost, authority: String? = nil, version: HTTPProtocol? = nil
+    ) -> UpstreamTransport? {
+        guard var model = cluster.model.tlsContext(for: host.endpoint) else { return nil }
+        // Envoy's pools of HTTP/2 connections offer it where the configuration offers nothing.
+        if version == .http2, model.alpnProtocols.isEmpty { model.alpnProtocols = ["h2"] }
         return UpstreamTransport(
             model, socket: transportSockets.client(model), host: authority, cluster: cluster.model.name,
             statistics: statistics)

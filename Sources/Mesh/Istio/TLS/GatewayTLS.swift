@@ -15,7 +15,7 @@ extension GatewayServers.Server {
                 tlsCertificate: ProxySecret.workloadIdentity, requireClientCertificate: true,
                 validation: CertificateValidation(
                     trustedCA: ProxySecret.meshRoots, subjectAltNames: settings.subjectAltNames.map { .exact($0) }),
-                alpnProtocols: isHTTP ? MeshALPN.http2 + MeshALPN.http1 : MeshALPN.tcp + alpn, minimumVersion: minimum,
+                alpnProtocols: isHTTP ? MeshALPN.web : MeshALPN.tcp, minimumVersion: minimum,
                 maximumVersion: maximum)
         case .simple, .mutual, .optionalMutual:
             let asks = settings.mode.value != .simple

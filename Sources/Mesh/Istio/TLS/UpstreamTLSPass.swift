@@ -67,11 +67,19 @@ struct UpstreamTLSPass {
             tlsCertificate: ProxySecret.workloadIdentity,
             validation: CertificateValidation(
                 trustedCA: ProxySecret.meshRoots, subjectAltNames: identities.map { .exact($0) }),
-            alpnProtocols: isHTTP2 ? MeshALPN.http2 : isHTTP ? MeshALPN.http1 : MeshALPN.tcp,
+            alpnProtocols: alpn,
             minimumVersion: minimum(context.mesh.meshMTLSMinProtocolVersion))
     }
 
-    private var isHTTP2: Bool { port.protocol == .http2 || port.protocol == .grpc || port.protocol == .grpcWeb }
+    /// Where requests decide the version nothing but the mesh's own names is offered: the server, which knows none of
+    /// them, then looks at the first bytes.
+    private var alpn: [String] {
+        if isHTTP2 { return MeshALPN.http2 }
+        guard isHTTP else { return MeshALPN.tcp }
+        return MeshALPN.http1.filter { port.protocol != .unspecified || $0.hasPrefix("istio") }
+    }
+
+    private var isHTTP2: Bool { port.protocol.isHTTP2 }
     private var isHTTP: Bool { port.protocol.isHTTP || port.protocol == .unspecified }
 
     private func roots(_ settings: ClientTLSSettings) -> String {
