@@ -258,7 +258,9 @@ extension Hop {
 extension ProxiedHop {
     func enforces(_ enforcement: Scenario.Enforcement) -> Bool {
         switch enforcement {
-        case .none, .sidecar: true
+        case .none: true
+        // It goes wherever a name says: what only an SNI proxy has handled has passed no policy.
+        case .sidecar: connection.role != "sni-proxy"
         case .gateway: connection.role == "gateway"
         }
     }

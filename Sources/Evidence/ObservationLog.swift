@@ -77,12 +77,15 @@ package struct ObservationLog: Sendable {
     /// The hop that begins with `tuple`, with everything that followed from it. Only what was seen at or after
     /// `sinceMs` counts: ports are used again.
     package func hop(for tuple: FiveTuple, sinceMs: Double) -> Hop {
-        hop(for: tuple, sinceMs: sinceMs, requests: [], depth: 0)
+        hop(for: tuple, sinceMs: sinceMs, requests: [], depth: 0, in: nil)
     }
 
     /// - Parameter requests: the `x-request-id`s of the flow, once a proxy has given it one: on a connection that
     ///   several flows share, only what carries one of them is the flow's own.
-    private func hop(for tuple: FiveTuple, sinceMs: Double, requests: Set<String>, depth: Int) -> Hop {
+    /// - Parameter pod: whose proxy made the connection: each pod has a loopback of its own.
+    private func hop(
+        for tuple: FiveTuple, sinceMs: Double, requests: Set<String>, depth: Int, in pod: String?
+    ) -> Hop {
         var hop = Hop(tuple: tuple, isOutbound: isOutside(tuple.destination.address))
         hop.agent = agent(behind: tuple, sinceMs: sinceMs)
         for form in forms(of: tuple) {
@@ -96,6 +99,7 @@ package struct ObservationLog: Sendable {
             guard depth < 8 else { continue }
             for acceptance in accepted[form] ?? [] where acceptance.timeMs >= sinceMs {
                 let connection = acceptance.connection
+                if let pod, form.destination.address.isLoopback, connection.pod != pod { continue }
                 let records = (self.records[connection] ?? []).filter {
                     belongs($0.fields["request_id"], to: requests)
                 }
@@ -113,7 +117,7 @@ package struct ObservationLog: Sendable {
                             // A pooled upstream connection is older than the request that uses it.
                             self.hop(
                                 for: $0.tuple, sinceMs: min(sinceMs, beginning(of: $0)),
-                                requests: ids, depth: depth + 1)
+                                requests: ids, depth: depth + 1, in: connection.pod)
                         }, lookups: lookups(behind: records, of: connection)))
             }
         }
@@ -138,8 +142,10 @@ package struct ObservationLog: Sendable {
     /// What became of the question for the host of a cluster that had none.
     private func lookups(behind records: [ProxyRecord], of connection: ProxyConnection) -> [Hop] {
         records.filter { $0.responseFlags.contains("UH") }.compactMap { record in
-            // `outbound|443||edition.cnn.com`
-            let host = record.upstreamCluster?.split(separator: "|").last.map { $0.lowercased() } ?? ""
+            // `outbound|443||edition.cnn.com`; an SNI proxy has no clusters.
+            let host =
+                record.upstreamCluster?.split(separator: "|").last.map { $0.lowercased() }
+                ?? record.fields["requested_server_name"] ?? ""
             return lookups[connection.pod]?[host].map { lookup in
                 var hop = Hop(tuple: lookup.tuple, isOutbound: isOutside(lookup.tuple.destination.address))
                 for form in forms(of: lookup.tuple) {

@@ -9,6 +9,10 @@ package enum ProxyDecision: Sendable, Equatable {
     case failed(String)
 
     package init(_ record: ProxyRecord) {
+        if record.connection.role == "sni-proxy" {
+            self = Self.ofSNIProxy(record)
+            return
+        }
         let flags = Set(record.responseFlags)
         let details = record.responseCodeDetails ?? ""
         let termination = record.fields["connection_termination_details"] ?? ""
@@ -37,6 +41,22 @@ package enum ProxyDecision: Sendable, Equatable {
             self = .failed("the request was malformed (DPE)")
         } else {
             self = .forwarded
+        }
+    }
+
+    /// By the status of nginx' stream session: 200, or why there was no upstream.
+    private static func ofSNIProxy(_ record: ProxyRecord) -> ProxyDecision {
+        let name = record.fields["requested_server_name"]
+        switch record.responseCode {
+        case 403: return .denied("\(name ?? "the name") leads back to the proxy itself")
+        case 500 where name == nil: return .denied("it is no TLS handshake")
+        case 500 where name == "": return .denied("the handshake names no server")
+        case 500: return .failed("\(name ?? "the name") has no address")
+        case 502:
+            let why = record.fields["upstream_transport_failure_reason"].map { ": \($0)" } ?? ""
+            return .failed("can't connect to \(name ?? "the server")\(why)")
+        case 400: return .failed("the handshake is too long")
+        default: return .forwarded
         }
     }
 }

@@ -82,7 +82,6 @@ enum UnsupportedFields {
                 "h2UpgradePolicy", .oneOf(["UPGRADE"]), .unsupported, "upgrading to HTTP/2 is not supported yet")
         ],
         "Scenario": [
-            UnsupportedField("spec.images"),
             UnsupportedField("spec.boundary"),
             UnsupportedField("spec.nodes"),
             UnsupportedField("spec.internet[].ports[].certificate"),

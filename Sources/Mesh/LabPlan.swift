@@ -45,10 +45,13 @@ package struct PodPlan: Sendable {
     package var udpPorts: [UInt16]
     /// nil: no DNS capture.
     package var agent: DNSAgentPlan?
+    /// The containers in whose place programs run.
+    package var containers: [ContainerPlan]
 
     package init(
         pod: ClusterPod, nodeInterface: String, ruleset: Ruleset, proxy: ProxyConfiguration?,
-        tcpPorts: [UInt16] = [], udpPorts: [UInt16] = [], agent: DNSAgentPlan? = nil
+        tcpPorts: [UInt16] = [], udpPorts: [UInt16] = [], agent: DNSAgentPlan? = nil,
+        containers: [ContainerPlan] = []
     ) {
         self.pod = pod
         self.nodeInterface = nodeInterface
@@ -57,6 +60,7 @@ package struct PodPlan: Sendable {
         self.tcpPorts = tcpPorts
         self.udpPorts = udpPorts
         self.agent = agent
+        self.containers = containers
     }
 }
 

@@ -6,6 +6,7 @@ import Nftables
 package struct LabPlanner: Sendable {
     private let internet: [InternetHost]
     private let compatibility: Scenario.Compatibility
+    private let images: [ImageStandIn]
     /// All flows of the scenario: a workload answers from the start on every port that any of them asks for.
     private let flows: [Flow]
     private let clusterRanges: IPPrefixSet
@@ -15,6 +16,7 @@ package struct LabPlanner: Sendable {
     package init(scenario: Scenario) {
         internet = scenario.internet
         compatibility = scenario.compatibility
+        images = scenario.images
         flows = scenario.steps.flatMap(\.flows)
         let resources = scenario.manifests + scenario.steps.flatMap(\.apply)
         let given = resources.flatMap { resource -> [IPAddress] in
@@ -50,7 +52,8 @@ package struct LabPlanner: Sendable {
         of cluster: Cluster, _ resources: ResourceSet, _ dns: DNSPlan, _ diagnostics: inout [Diagnostic]
     ) -> [PodPlan] {
         let compiler = ProxyCompiler(cluster: cluster, resources: resources)
-        let ports = PodPorts(cluster: cluster, flows: flows)
+        let ports = PodPorts(cluster: cluster, flows: flows, images: images)
+        let containers = ContainerPlanner(images: images, resources: resources)
         // Rules depend on the settings alone, and the pods of a workload share those.
         var rulesets: [CaptureSettings: Ruleset] = [:]
         func ruleset(_ settings: CaptureSettings) -> Ruleset {
@@ -63,10 +66,13 @@ package struct LabPlanner: Sendable {
             let hasProxy = pod.hasSidecar || pod.isRouter
             let proxy = hasProxy ? compiler.configuration(for: pod, nameservers: dns.nameservers) : nil
             diagnostics += proxy?.1 ?? []
+            let programs = containers.plans(for: pod)
+            diagnostics += programs.diagnostics
             return PodPlan(
                 pod: pod, nodeInterface: pod.nodeInterface, ruleset: pod.capture.map(ruleset) ?? Ruleset(),
                 proxy: proxy?.0, tcpPorts: ports.ports(of: pod.id, .tcp), udpPorts: ports.ports(of: pod.id, .udp),
-                agent: compiler.names(for: pod).map { DNSAgentPlan(of: pod, names: $0, nameservers: dns.nameservers) })
+                agent: compiler.names(for: pod).map { DNSAgentPlan(of: pod, names: $0, nameservers: dns.nameservers) },
+                containers: programs.plans)
         }
     }
 

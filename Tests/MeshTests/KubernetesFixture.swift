@@ -10,12 +10,16 @@ struct KubernetesFixture {
     var resources = ResourceSet()
     var mesh: MeshConfig
 
-    init(_ yaml: String, internet: [InternetHost] = [], flows: [Flow] = [], mesh: MeshConfig = MeshConfig()) {
+    init(
+        _ yaml: String, internet: [InternetHost] = [], flows: [Flow] = [], mesh: MeshConfig = MeshConfig(),
+        images: [ImageStandIn] = []
+    ) {
         let location = SourceLocation(file: "scenario.yaml")
         let step = Step(name: "only", location: location, flows: flows)
         planner = LabPlanner(
             scenario: Scenario(
-                name: "test", file: "scenario.yaml", location: location, internet: internet, steps: [step]))
+                name: "test", file: "scenario.yaml", location: location, internet: internet, images: images,
+                steps: [step]))
         self.mesh = mesh
         apply(yaml)
     }

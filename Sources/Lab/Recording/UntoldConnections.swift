@@ -107,7 +107,7 @@ final class UntoldConnections: Sendable {
 
     /// The proxy's packet was dropped: as soon as it is known which connection that was for, the flow is over.
     private func endEarly(_ flow: FlowTracker, _ pod: RunningPod) async {
-        try? await pod.proxy?.settle()
+        try? await pod.settle()
         if !attribute(flow).isEmpty { flow.proxyDropped() }
     }
 

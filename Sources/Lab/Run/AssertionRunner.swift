@@ -19,11 +19,14 @@ struct AssertionRunner: Sendable {
         guard let pod = await lab.pod(of: assertion.of) else {
             return result(false, "no pod of \(assertion.of) is running")
         }
-        guard let proxy = pod.proxy else { return result(false, "pod \(pod.id) has no proxy") }
-        let before = recordsBefore["\(pod.id)"] ?? 0
-        // Off means off: what the user's mesh does not log can't be asserted as logged.
-        let isLogging = pod.plan.proxy?.accessLog != nil
-        let records = isLogging ? Array(proxy.accessLogRecords().dropFirst(before)) : []
+        let (place, found) = pod.log(of: assertion.of.container)
+        guard let log = found else {
+            let container = assertion.of.container.map { "no program in the place of container \($0), and" } ?? ""
+            return result(false, "pod \(pod.id) has \(container.isEmpty ? "" : container + " ")no proxy")
+        }
+        let before = recordsBefore[place] ?? 0
+        let isLogging = log.isLogging
+        let records = isLogging ? Array(log.records().dropFirst(before)) : []
         switch assertion.check {
         case .logContains(let wanted, let count):
             let matching = records.filter { Self.matches($0, wanted) }
@@ -44,7 +47,7 @@ struct AssertionRunner: Sendable {
                 "\(assertion.of) logged no record with \(Self.text(wanted))"
                     + (matching.isEmpty ? "" : ": found \(matching.count)"), observed: UInt64(matching.count))
         case .logLine(let text):
-            let lines = isLogging ? Array(proxy.accessLogLines().dropFirst(before)) : []
+            let lines = isLogging ? Array(log.lines().dropFirst(before)) : []
             let matching = lines.count { $0.contains(text) }
             let passed = matching > 0
             return result(
@@ -54,6 +57,7 @@ struct AssertionRunner: Sendable {
         case .statistic(let name, let check):
             let value: UInt64?
             do {
+                guard let proxy = pod.proxy else { return result(false, "pod \(pod.id) has no proxy") }
                 value = try await proxy.statistic(name)
             } catch {
                 return result(false, "\(assertion.of): \(name) can't be read: \(error)")

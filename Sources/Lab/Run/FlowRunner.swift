@@ -141,7 +141,7 @@ package struct FlowRunner: Sendable {
         repeat {
             await withTaskGroup(of: Void.self) { group in
                 // One that can't settle has ended, and the lab with it.
-                for pod in next { group.addTask { try? await pod.proxy?.settle() } }
+                for pod in next { group.addTask { try? await pod.settle() } }
             }
             settled.formUnion(next.map(ObjectIdentifier.init))
             var reached: [RunningPod] = []

@@ -177,7 +177,9 @@ struct ScenarioRunner: Sendable {
 
     private func recordCounts(_ lab: RunningLab) async -> [String: Int] {
         var counts: [String: Int] = [:]
-        for pod in await lab.allPods { counts["\(pod.id)"] = pod.proxy?.accessLogRecords().count ?? 0 }
+        for pod in await lab.allPods {
+            for (name, log) in pod.logs { counts[name] = log.records().count }
+        }
         return counts
     }
 
@@ -234,6 +236,9 @@ struct ScenarioRunner: Sendable {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         for pod in await lab.allPods {
+            for (container, program) in pod.programs {
+                files["\(pod.id)/\(container).log"] = program.lines().map { $0 + "\n" }.joined()
+            }
             guard let configuration = pod.plan.proxy, let proxy = pod.proxy else { continue }
             if let data = try? encoder.encode(configuration) {
                 files["\(pod.id)/proxy.json"] = String(decoding: data, as: UTF8.self) + "\n"

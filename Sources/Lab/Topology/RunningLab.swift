@@ -110,8 +110,8 @@ package actor RunningLab {
     /// Returns when everything that has reached a proxy up to now is recorded; throws if one has ended.
     func settle() async throws {
         // Those that tell of everything at once have nothing to tell later.
-        if dataPlanes.tellsAttempts { return }
-        try await onAllPods { try await $0.proxy?.settle() }
+        if dataPlanes.tellsAttempts, allPods.allSatisfy(\.programs.isEmpty) { return }
+        try await onAllPods { try await $0.settle() }
         drainPacketLogs()
     }
 
@@ -206,6 +206,12 @@ package actor RunningLab {
                     failed: failures.report))
             try await proxy.start()
             pod.set(proxy: proxy)
+        }
+        for container in plan.containers {
+            let program = ContainerPrograms.program(
+                container, at: ContainerSite(pod: pod, group: group, recorder: recorder))
+            pod.add(program: program, inPlaceOf: container.name)
+            try await program.start()
         }
         try serve(pod, dnsPod: dnsPod)
         pod.markStarted()

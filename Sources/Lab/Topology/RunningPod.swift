@@ -17,6 +17,8 @@ package final class RunningPod: Sendable {
         var server: PodServer?
         var dnsServer: DNSServer?
         var agent: DNSAgent?
+        /// What runs in containers' places, by the containers' names.
+        var programs: [String: any ContainerProgram] = [:]
         /// False from creation until the rules are in force: the time of init containers in classic start order.
         var hasStarted = false
     }
@@ -47,12 +49,17 @@ package final class RunningPod: Sendable {
     }
     package var proxy: (any DataPlane)? { state.withLockedValue { $0.proxy } }
     var server: PodServer? { state.withLockedValue { $0.server } }
+    /// What runs in containers' places, by the containers' names.
+    var programs: [String: any ContainerProgram] { state.withLockedValue { $0.programs } }
     package var hasStarted: Bool { state.withLockedValue { $0.hasStarted } }
 
     func set(proxy: (any DataPlane)?) { state.withLockedValue { $0.proxy = proxy } }
     func set(server: PodServer?) { state.withLockedValue { $0.server = server } }
     func set(agent: DNSAgent?) { state.withLockedValue { $0.agent = agent } }
     func set(dnsServer: DNSServer?) { state.withLockedValue { $0.dnsServer = dnsServer } }
+    func add(program: any ContainerProgram, inPlaceOf container: String) {
+        state.withLockedValue { $0.programs[container] = program }
+    }
     func markStarted() { state.withLockedValue { $0.hasStarted = true } }
 
     /// The user that a process of a container has: the container's `securityContext`, the pod's, else 1000.
@@ -72,11 +79,19 @@ package final class RunningPod: Sendable {
 
     func context(uid: UInt32, gid: UInt32) -> NamespaceContext { NamespaceContext(namespace, uid: uid, gid: gid) }
 
+    /// Returns when everything that has reached the pod's proxies up to now is recorded; throws if one has ended.
+    func settle() async throws {
+        // The proxy first: it is the way to the others.
+        try await proxy?.settle()
+        for program in programs.values { try await program.settle() }
+    }
+
     func stop() async {
-        let (proxy, server, dnsServer, agent) = state.withLockedValue {
-            ($0.proxy, $0.server, $0.dnsServer, $0.agent)
+        let (proxy, server, dnsServer, agent, programs) = state.withLockedValue {
+            ($0.proxy, $0.server, $0.dnsServer, $0.agent, $0.programs)
         }
         await proxy?.stop()
+        for program in programs.values { await program.stop() }
         server?.close()
         dnsServer?.close()
         agent?.close()

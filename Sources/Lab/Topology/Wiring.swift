@@ -97,6 +97,11 @@ struct Wiring: Sendable {
                 if !plan.pod.addresses.contains(where: { $0.family == .ipv6 }) {
                     try Sysctl.write("net/ipv6/conf/all/disable_ipv6", "1")
                 }
+                // As container runtimes have it: a gateway listens on 443 as a user of its own. It costs a file each,
+                // so only where it matters.
+                if plan.pod.isRouter || !plan.containers.isEmpty {
+                    try Sysctl.write("net/ipv4/ip_unprivileged_port_start", "0")
+                }
                 try RouteConnection().send(podBatch(plan))
             }
             running.append(RunningPod(plan: plan, namespace: namespace))

@@ -20,8 +20,23 @@ struct PodPorts {
     private let dnsPods: Set<PodID>
     /// Gateways: their proxies listen themselves.
     private let routers: Set<PodID>
+    /// Ports that are left to the programs in containers' places.
+    private let programPorts: [PodID: Set<UInt16>]
+    /// Pods all of whose containers are programs.
+    private let programPods: Set<PodID>
 
-    init(cluster: Cluster, flows: [Flow]) {
+    init(cluster: Cluster, flows: [Flow], images: [ImageStandIn] = []) {
+        var (programPorts, programPods): ([PodID: Set<UInt16>], Set<PodID>) = ([:], [])
+        if !images.isEmpty {
+            for pod in cluster.pods {
+                let own = pod.spec.containers.filter { $0.name != Injection.proxyContainer }
+                let backed = own.filter { container in images.contains { $0.stands(for: container) } }
+                guard !backed.isEmpty else { continue }
+                programPorts[pod.id] = Set(backed.flatMap { $0.ports.map(\.number) })
+                if backed.count == own.count { programPods.insert(pod.id) }
+            }
+        }
+        (self.programPorts, self.programPods) = (programPorts, programPods)
         self.cluster = cluster
         owners = Dictionary(cluster.pods.flatMap { pod in pod.addresses.map { ($0, pod.id) } }) { first, _ in first }
         services = Dictionary(cluster.services.map { ($0.hostname.lowercased(), $0) }) { first, _ in first }
@@ -53,7 +68,8 @@ struct PodPorts {
         if port == 0 || Self.proxyPorts.contains(port) { return }
         // The DNS server itself listens there.
         if port == LabConstants.dnsPort, dnsPods.contains(pod) { return }
-        if routers.contains(pod) { return }
+        if routers.contains(pod) || programPods.contains(pod) { return }
+        if programPorts[pod]?.contains(port) == true { return }
         ports[Key(pod: pod, transport: transport), default: []].insert(port)
     }
 

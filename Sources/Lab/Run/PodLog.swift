@@ -1,0 +1,35 @@
+import Mesh
+import Proxy
+import ProxyModel
+
+/// A log of a pod: its proxy's, or that of a program in a container's place.
+struct PodLog {
+    /// Off means off: what the user's mesh does not log can't be asserted as logged.
+    var isLogging = true
+    var records: () -> [AccessLogRecord]
+    var lines: () -> [String]
+}
+
+extension RunningPod {
+    /// All logs, by the names that `log(of:)` gives them.
+    var logs: [String: PodLog] {
+        var result: [String: PodLog] = [:]
+        for container in [nil] + programs.keys.map(Optional.init) {
+            let (name, log) = log(of: container)
+            if let log { result[name] = log }
+        }
+        return result
+    }
+
+    /// The log of the program in a container's place; of the proxy where the container is not one of those.
+    func log(of container: String?) -> (name: String, log: PodLog?) {
+        if let container, let program = programs[container] {
+            return ("\(id):\(container)", PodLog(records: program.records, lines: program.lines))
+        }
+        let isLogging = plan.proxy?.accessLog != nil
+        return (
+            "\(id)",
+            proxy.map { PodLog(isLogging: isLogging, records: $0.accessLogRecords, lines: $0.accessLogLines) }
+        )
+    }
+}

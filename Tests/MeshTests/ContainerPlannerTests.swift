@@ -1,0 +1,80 @@
+import Manifests
+import Mesh
+import NetworkAddresses
+import ProxyModel
+import Testing
+
+@Suite struct ContainerPlannerTests {
+    private static let image = ImageStandIn(
+        name: "nginx", program: .bundled(.sniProxy), location: SourceLocation(file: "scenario.yaml"))
+
+    private static func pod(_ volume: String, ports: String = "[]") -> String {
+        """
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: gateway, namespace: istio-system, labels: {istio: egressgateway}}
+        spec:
+          containers:
+            - name: sni-proxy
+              image: docker.io/library/nginx:1.27
+              ports: \(ports)
+              volumeMounts: [{name: config, mountPath: /etc/nginx, readOnly: true}]
+            - {name: istio-proxy, args: [proxy, router]}
+          volumes:
+            - {name: config, \(volume)}
+        ---
+
+        """
+    }
+
+    private static let configuration = """
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: proxy-config, namespace: istio-system}
+        data:
+          nginx.conf: |
+            stream { server { resolver 10.96.0.10; listen 127.0.0.1:18443; ssl_preread on;
+              proxy_pass $ssl_preread_server_name:443; } }
+        """
+
+    private static func plans(_ yaml: String) -> ([ContainerPlan], [Diagnostic]) {
+        var fixture = KubernetesFixture(yaml, images: [image])
+        let (plan, diagnostics) = fixture.planAndDiagnose()
+        return (plan.pods.flatMap(\.containers), diagnostics)
+    }
+
+    @Test("the bundled SNI proxy does what the container's nginx.conf says")
+    func configured() throws {
+        let (plans, diagnostics) = Self.plans(Self.pod("configMap: {name: proxy-config}") + Self.configuration)
+        #expect(diagnostics.isEmpty)
+        let expected = SNIProxyConfiguration(
+            listen: [IPEndpoint(.loopbackIPv4, 18443)],
+            nameservers: [IPEndpoint(try #require(IPAddress("10.96.0.10")), 53)], families: [.ipv4, .ipv6])
+        #expect(plans == [ContainerPlan(name: "sni-proxy", program: .sniProxy(expected))])
+    }
+
+    @Test("without a configuration it listens on the container's port and asks 8.8.8.8 for IPv4 addresses")
+    func defaults() throws {
+        let (plans, diagnostics) = Self.plans(Self.pod("emptyDir: {}", ports: "[{containerPort: 9443}]"))
+        #expect(diagnostics.isEmpty)
+        let expected = SNIProxyConfiguration(
+            listen: [IPEndpoint(.loopbackIPv4, 9443)],
+            nameservers: [IPEndpoint(try #require(IPAddress("8.8.8.8")), 53)])
+        #expect(plans == [ContainerPlan(name: "sni-proxy", program: .sniProxy(expected))])
+    }
+
+    @Test("a ConfigMap that does not exist is told, unless it is optional")
+    func missing() {
+        let (_, diagnostics) = Self.plans(Self.pod("configMap: {name: absent}"))
+        #expect(diagnostics.map(\.severity) == [.error])
+        #expect(diagnostics.first?.message.contains("ConfigMap istio-system/absent") == true)
+        #expect(Self.plans(Self.pod("configMap: {name: absent, optional: true}")).1.isEmpty)
+    }
+
+    @Test("containers without a stand-in stay as they are")
+    func others() {
+        var fixture = KubernetesFixture(Self.pod("emptyDir: {}").replacing("library/nginx", with: "library/envoy"))
+        let plans = fixture.plan().pods.flatMap(\.containers)
+        #expect(plans.isEmpty)
+    }
+}
