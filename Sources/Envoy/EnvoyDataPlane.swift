@@ -109,7 +109,10 @@ package final class EnvoyDataPlane: DataPlane {
         do {
             try await body()
         } catch {
-            throw await explain(error, process, during: .timedOut, since: logged)
+            let explained = await explain(error, process, during: .timedOut, since: logged)
+            // The configuration of before is in force again when this throws.
+            try? await settle()
+            throw explained
         }
         try await settle()
     }

@@ -417,6 +417,8 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
         record?.responseFlags = flags
         record?.responseCodeDetails = details
         state = .ended
+        // Envoy's inspectors only look at what then lies unread in its socket, and the kernel answers that by a reset.
+        if peeked.readableBytes > 0, let context { Sockets.resetOnClose(context.channel) }
         let pending = pendingConnect
         pendingConnect = nil
         pending?.close(promise: nil)
