@@ -37,6 +37,8 @@ actor EnvoyUpdater {
     /// The newest content of each file, but for its version, and that version.
     private var files: [String: (content: String, version: String)] = [:]
     private var refusals: [String: UInt64] = [:]
+    /// True while the configuration of before comes back: Envoy may read the refused file once more, and says so then.
+    private var isRestoring = false
     private var isBusy = false
     private var waiting: [CheckedContinuation<Void, Never>] = []
 
@@ -87,6 +89,8 @@ actor EnvoyUpdater {
             try await apply(configuration ?? previous, isAlive: isAlive)
         } catch {
             policyGenerations = previousGenerations
+            isRestoring = true
+            defer { isRestoring = false }
             try? await apply(previous, isAlive: isAlive)
             throw error
         }
@@ -237,7 +241,8 @@ actor EnvoyUpdater {
             var missing: String?
             do {
                 let page = try await statistics()
-                if let refused = Self.refusals(in: page).first(where: { $0.value > refusals[$0.key] ?? 0 }) {
+                let refused = Self.refusals(in: page).first { $0.value > refusals[$0.key] ?? 0 }
+                if let refused, !isRestoring {
                     throw Refusal(statistic: refused.key)
                 }
                 missing = self.missing(wanted, in: page, isStarting: isStarting)
