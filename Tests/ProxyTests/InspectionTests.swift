@@ -35,8 +35,9 @@ import Testing
 
     @Test("what is not TLS is known at its first wrong byte; too much is not taken")
     func notTLS() {
-        #expect(Self.inspect(Array("G".utf8), portion: 1) == .notTLS)
-        #expect(Self.inspect([22, 4], portion: 1) == .notTLS)
+        #expect(Self.inspect(Array("GET /".utf8), portion: 1) == .notTLS)
+        #expect(Self.inspect(Array("GET ".utf8), portion: 1) == .needsMore)
+        #expect(Self.inspect([22, 4, 1, 0, 5], portion: 1) == .notTLS)
         #expect(Self.inspect([22, 3, 1, 0, 0], portion: 5) == .notTLS)
         #expect(Self.inspect([22, 3, 1, 0, 5, 2], portion: 6) == .notTLS)
         #expect(Self.inspect([22, 3, 1, 0, 5, 1, 2, 0, 0], portion: 9) == .notTLS)

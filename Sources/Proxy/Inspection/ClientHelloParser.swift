@@ -54,14 +54,11 @@ package struct ClientHelloParser: Sendable {
 
     /// struct { ContentType type; ProtocolVersion legacy_record_version; uint16 length; } – RFC 8446, 5.1
     private mutating func checkHeader() {
-        switch header.count {
-        case 1 where header[0] != 22, 2 where header[1] != 3: result = .notTLS
-        case 5:
-            let length = Int(header[3]) << 8 | Int(header[4])
-            header.removeAll(keepingCapacity: true)
-            if (1...16_384).contains(length) { recordRest = length } else { result = .notTLS }
-        default: break
-        }
+        // Envoy's inspector, as its TLS library, looks at a header once it is whole; nginx does, too.
+        guard header.count == 5 else { return }
+        let (type, version, length) = (header[0], header[1], Int(header[3]) << 8 | Int(header[4]))
+        header.removeAll(keepingCapacity: true)
+        if type == 22, version == 3, (1...16_384).contains(length) { recordRest = length } else { result = .notTLS }
     }
 
     /// struct { HandshakeType msg_type; uint24 length; … } – RFC 8446, 4
