@@ -2,9 +2,6 @@ package import Manifests
 
 /// Holds what was observed against what a scenario expects.
 package struct ExpectationCheck: Sendable {
-    /// By how much a proxy's timer may be ahead of the client's clock.
-    private static let timerSlackMs = 10.0
-
     package init() {}
 
     /// Each difference in a sentence; empty when the flow did what was expected.
@@ -35,10 +32,7 @@ package struct ExpectationCheck: Sendable {
         if let body = expected.body, !client.body.contains(body) {
             result.append("expected a body that contains '\(body)', observed '\(excerpt(client.body))'")
         }
-        // Event loops count from the time at which they woke, so a timer may fire that much early.
-        if let range = expected.durationMs, !range.contains(client.durationMs),
-            !range.contains(client.durationMs + Self.timerSlackMs)
-        {
+        if let range = expected.durationMs, !range.contains(client.durationMs) {
             result.append(
                 "expected \(range.lowerBound) to \(range.upperBound) ms, observed \(client.durationMs.rounded()) ms")
         }
