@@ -76,7 +76,8 @@ package struct Judge: Sendable {
     /// The client says that it succeeded although nobody saw it arrive.
     private func contradiction(_ record: FlowRecord) -> FlowVerdict? {
         guard record.client.error == nil else { return nil }
-        if record.attempts.contains(where: { $0.hop.agent != nil }) { return nil }
+        // A DNS agent answers lookups for other flows; only what was sent to it in place of the destination ends there.
+        if record.attempts.contains(where: { $0.purpose == .exchange && $0.hop.agent != nil }) { return nil }
         let answeredByProxy = record.attempts.contains { attempt in
             attempt.hop.allProxies.contains { !$0.records.isEmpty }
         }

@@ -77,23 +77,41 @@ package struct ObservationLog: Sendable {
     /// The hop that begins with `tuple`, with everything that followed from it. Only what was seen at or after
     /// `sinceMs` counts: ports are used again.
     package func hop(for tuple: FiveTuple, sinceMs: Double) -> Hop {
-        hop(for: tuple, sinceMs: sinceMs, requests: [], depth: 0, in: nil)
+        hop(for: tuple, sinceMs: sinceMs, part: FlowPart(beganMs: sinceMs), depth: 0, in: nil)
     }
 
-    /// - Parameter requests: the `x-request-id`s of the flow, once a proxy has given it one: on a connection that
-    ///   several flows share, only what carries one of them is the flow's own.
+    /// What a flow may have of connections that it shares with others.
+    private struct FlowPart {
+        /// Nothing that a connection carried before is the flow's, however old the connection is.
+        let beganMs: Double
+        /// The `x-request-id`s of the flow, once a proxy has given it one.
+        var requests: Set<String> = []
+
+        /// True for what carries one of the ids. Without one on either side time alone can tell.
+        func contains(_ id: String?, at timeMs: Double) -> Bool {
+            guard let id, !requests.isEmpty else { return timeMs >= beganMs }
+            return requests.contains(id)
+        }
+
+        /// True for what belongs to the connection as a whole, and for the flow's own requests on it.
+        func contains(_ served: Served) -> Bool {
+            switch served.stage {
+            case .accepted, .clientHello, .closed: true
+            case .request, .data: contains(served.fields["x-request-id"], at: served.timeMs)
+            }
+        }
+    }
+
     /// - Parameter pod: whose proxy made the connection: each pod has a loopback of its own.
     private func hop(
-        for tuple: FiveTuple, sinceMs: Double, requests: Set<String>, depth: Int, in pod: String?
+        for tuple: FiveTuple, sinceMs: Double, part: FlowPart, depth: Int, in pod: String?
     ) -> Hop {
         var hop = Hop(tuple: tuple, isOutbound: isOutside(tuple.destination.address))
         hop.agent = agent(behind: tuple, sinceMs: sinceMs)
         for form in forms(of: tuple) {
             hop.packets += (packets[form] ?? []).filter { $0.timeMs >= sinceMs }
             hop.drops += (drops[form] ?? []).filter { $0.timeMs >= sinceMs }
-            hop.served += (served[form] ?? []).filter {
-                $0.timeMs >= sinceMs && belongs($0.fields["x-request-id"], to: requests)
-            }
+            hop.served += (served[form] ?? []).filter { $0.timeMs >= sinceMs && part.contains($0) }
             hop.names += (names[form] ?? []).filter { $0.timeMs >= sinceMs }
             // A chain longer than any mesh's is a loop; what lies beyond it would repeat.
             guard depth < 8 else { continue }
@@ -101,14 +119,14 @@ package struct ObservationLog: Sendable {
                 let connection = acceptance.connection
                 if let pod, form.destination.address.isLoopback, connection.pod != pod { continue }
                 let records = (self.records[connection] ?? []).filter {
-                    belongs($0.fields["request_id"], to: requests)
+                    part.contains($0.fields["request_id"], at: $0.timeMs)
                 }
+                let uses = uses(by: connection, of: part)
                 var seen: Set<FiveTuple> = []
-                // A shared connection has upstream connections of other requests, too.
-                let uses = (connecting[connection] ?? []).filter { belongs($0.request, to: requests) }
                 let upstream = uses.filter { seen.insert($0.tuple).inserted }
-                let ids = requests.union(records.compactMap { $0.fields["request_id"] })
-                    .union(uses.compactMap(\.request))
+                var ownPart = part
+                ownPart.requests.formUnion(records.compactMap { $0.fields["request_id"] })
+                ownPart.requests.formUnion(uses.compactMap(\.request))
                 hop.proxied.append(
                     ProxiedHop(
                         connection: connection, accepted: acceptance, records: records,
@@ -117,11 +135,19 @@ package struct ObservationLog: Sendable {
                             // A pooled upstream connection is older than the request that uses it.
                             self.hop(
                                 for: $0.tuple, sinceMs: min(sinceMs, beginning(of: $0)),
-                                requests: ids, depth: depth + 1, in: connection.pod)
+                                part: ownPart, depth: depth + 1, in: connection.pod)
                         }, lookups: lookups(behind: records, of: connection)))
             }
         }
         return hop
+    }
+
+    /// What the connection used for this flow: one that carries requests has upstream connections of others, too.
+    private func uses(by connection: ProxyConnection, of part: FlowPart) -> [ProxyConnecting] {
+        let isShared = (records[connection] ?? []).contains(where: \.isHTTP)
+        return (connecting[connection] ?? []).filter {
+            !isShared && $0.request == nil || part.contains($0.request, at: $0.timeMs)
+        }
     }
 
     /// The DNS agent that a client's socket was redirected to, and what became of its own questions.
@@ -156,12 +182,6 @@ package struct ObservationLog: Sendable {
                 return hop
             }
         }
-    }
-
-    /// What carries no request id can't be told apart and stays.
-    private func belongs(_ id: String?, to requests: Set<String>) -> Bool {
-        guard let id, !requests.isEmpty else { return true }
-        return requests.contains(id)
     }
 
     /// From when on what was seen of a proxy's connection is its own: an earlier one may have had the same ports.

@@ -101,6 +101,16 @@ struct DNSAgentTests {
         #expect(Judge().judge(refused).by == .dns)
     }
 
+    @Test("that a lookup was answered does not say where the flow went after it")
+    func lookupBefore() {
+        var record = record(
+            seen(.taken), seen(.asked(asked), at: 2), served(), answered("NOERROR"), scheme: .tls, purpose: .resolve)
+        let exchange = FiveTuple(
+            .tcp, from: IPEndpoint(Self.pod, 40002), to: IPEndpoint(IPAddress(203, 0, 113, 10), 443))
+        record.attempts.append(Attempt(purpose: .exchange, hop: Hop(tuple: exchange, isOutbound: true)))
+        #expect(Judge().judge(record).outcome == .inconclusive)
+    }
+
     @Test("what is no query ends at the agent: it did not reach its destination")
     func noQuery() {
         let silent = record(seen(.taken), scheme: .udp, error: "timed out", stage: "timeout")

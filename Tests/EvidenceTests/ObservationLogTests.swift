@@ -123,6 +123,55 @@ import Testing
         #expect(hop.ends.map(\.tuple) == [mine])
     }
 
+    @Test("on a connection that requests without an id share, only what arrives in a flow's own time is the flow's")
+    func sharedConnectionWithoutIDs() {
+        let (first, second) = (tuple(40000, to: Self.gateway), tuple(40001, to: Self.gateway))
+        let shared = tuple(41000, to: Self.gateway)
+        let (before, mine) = (tuple(42000, to: Self.service), tuple(42001, to: Self.service))
+        let other = ProxyConnection(pod: sidecar.pod, proxy: sidecar.proxy, role: sidecar.role, number: 2)
+        let gateway = ProxyConnection(
+            pod: "istio-system/gw", proxy: "gateway istio-system/gw", role: "gateway", number: 1)
+        func http(_ connection: ProxyConnection, at time: Double) -> Observation {
+            .proxyRecord(
+                ProxyRecord(
+                    connection: connection, isHTTP: true, responseCode: 200, responseFlags: [],
+                    responseCodeDetails: nil, upstreamCluster: "c", routeName: nil, fields: [:], origin: nil,
+                    timeMs: time))
+        }
+        let log = log([
+            accepted(sidecar, first, at: 1), connecting(sidecar, shared, at: 2), accepted(gateway, shared, at: 3),
+            connecting(gateway, before, at: 4), served(before, at: 5), http(gateway, at: 6), http(sidecar, at: 7),
+            accepted(other, second, at: 11), connecting(other, shared, reused: true, at: 12),
+            connecting(gateway, mine, at: 13), served(mine, at: 14), http(gateway, at: 15), http(other, at: 16),
+        ])
+        let hop = log.hop(for: second, sinceMs: 10)
+        #expect(hop.ends.map(\.tuple) == [mine])
+        #expect(hop.allProxies.map(\.records.count) == [1, 1])
+        // The pool takes the same upstream connection again.
+        let again = self.log([
+            accepted(sidecar, first, at: 1), connecting(sidecar, shared, at: 2), served(shared, at: 3),
+            http(sidecar, at: 4), accepted(other, second, at: 11), connecting(other, shared, reused: true, at: 12),
+            served(shared, at: 13), http(other, at: 14),
+        ])
+        #expect(again.hop(for: second, sinceMs: 10).ends.map { $0.served.map(\.timeMs) } == [[13]])
+    }
+
+    @Test("a TCP connection behind a pooled one is the flow's, though older than the flow")
+    func pooledConnectionToTCPProxy() {
+        let (first, second) = (tuple(40000, to: Self.gateway), tuple(40001, to: Self.gateway))
+        let (shared, upstream) = (tuple(41000, to: Self.gateway), tuple(42000, to: Self.service))
+        let other = ProxyConnection(pod: sidecar.pod, proxy: sidecar.proxy, role: sidecar.role, number: 2)
+        let inbound = ProxyConnection(pod: "default/web", proxy: "sidecar default/web", role: "sidecar", number: 1)
+        let log = log([
+            accepted(sidecar, first, at: 1), connecting(sidecar, shared, request: "a", at: 2),
+            accepted(inbound, shared, at: 3), connecting(inbound, upstream, at: 4),
+            served(upstream, id: "a", at: 5), record(sidecar, id: "a", at: 6), accepted(other, second, at: 11),
+            connecting(other, shared, request: "b", reused: true, at: 12), served(upstream, id: "b", at: 13),
+            record(other, id: "b", at: 14),
+        ])
+        #expect(log.hop(for: second, sinceMs: 10).ends.map { $0.served.map(\.timeMs) } == [[13]])
+    }
+
     @Test("a proxy without a host brings the drop of its question for one")
     func droppedLookup() {
         let client = tuple(40000, to: Self.gateway)
