@@ -40,14 +40,21 @@ final class ServerConnection {
 /// Looks at a connection's first bytes, then serves HTTP, terminates TLS, or sends everything back.
 ///
 /// It stays in the pipeline and passes bytes on once it has decided: taking handlers out would lose read events.
-final class ServerConnectionHandler: ChannelInboundHandler {
+///
+/// It closes as web servers do, in two steps: what the client sends meanwhile is still taken. A kernel whose program is
+/// gone would answer that with a reset, and who hears of that first would be a matter of luck.
+final class ServerConnectionHandler: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
+    typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
     /// A client that says nothing for so long gets a line, as from a server that speaks first.
     static let patience = TimeAmount.seconds(1)
     static let greeting = "egress-lab\n"
+    /// How long a connection that is over is kept for a client that does not close its own end (nginx:
+    /// `lingering_timeout`).
+    static let lingering = TimeAmount.seconds(5)
     /// What the app `banner` says at once, as SMTP servers do (RFC 5321, 3.1).
     static let banner = "220 ready\r\n"
 
@@ -58,6 +65,8 @@ final class ServerConnectionHandler: ChannelInboundHandler {
         case inspecting
         case echoing
         case passing
+        /// Nothing more is sent, and nothing of what comes is looked at.
+        case closing
     }
 
     private let makeConnection: (any Channel) -> ServerConnection?
@@ -69,6 +78,8 @@ final class ServerConnectionHandler: ChannelInboundHandler {
     private var http = HTTPInspector()
     private var hasBegun = false
     private var greeting: Scheduled<Void>?
+    private var end: Scheduled<Void>?
+    private var sawEOF = false
 
     /// The handler that accepts: `makeConnection` is called once, when the channel is active.
     init(_ makeConnection: @escaping (any Channel) -> ServerConnection?) {
@@ -99,7 +110,7 @@ final class ServerConnectionHandler: ChannelInboundHandler {
             connection = makeConnection(context.channel)
             connection?.tell(.accepted)
         }
-        guard let connection else { return context.close(promise: nil) }
+        guard let connection else { return leave(context) }
         if connection.port.kind == .tcp, connection.port.app(nil) == .banner {
             return send(ByteBuffer(string: Self.banner), context)
         }
@@ -118,6 +129,7 @@ final class ServerConnectionHandler: ChannelInboundHandler {
         guard let connection else { return }
         switch state {
         case .passing: context.fireChannelRead(data)
+        case .closing: break
         case .echoing: send(unwrapInboundIn(data), context)
         case .inspecting:
             greeting?.cancel()
@@ -143,19 +155,19 @@ final class ServerConnectionHandler: ChannelInboundHandler {
             let isRefused = !isInsideTLS && (kind == .https || kind == .tls)
             let versions = connection.port.httpVersions
             if version == "h2c" {
-                if isRefused || !versions.contains("2") { return context.close(promise: nil) }
+                if isRefused || !versions.contains("2") { return leave(context) }
                 serveHTTP2(connection, context)
             } else if !isInsideTLS, !versions.contains("1.1") {
                 // As servers that know HTTP/2 alone: what is no preface is an error of the protocol.
                 connection.tell(.data)
-                context.close(promise: nil)
+                leave(context)
             } else {
                 serveHTTP(connection, isRefused: isRefused, context)
             }
         case .notHTTP:
             switch kind {
             case .http: serveHTTP(connection, isRefused: false, context)
-            case .https where !isInsideTLS, .tls where !isInsideTLS: context.close(promise: nil)
+            case .https where !isInsideTLS, .tls where !isInsideTLS: leave(context)
             default: echo(connection, context)
             }
         }
@@ -181,7 +193,7 @@ final class ServerConnectionHandler: ChannelInboundHandler {
                 [tls, ServerConnectionHandler(inside: connection)], position: .after(self))
             pass(context)
         } catch {
-            context.close(promise: nil)
+            leave(context)
         }
     }
 
@@ -197,7 +209,7 @@ final class ServerConnectionHandler: ChannelInboundHandler {
                 ], position: .after(self))
             pass(context)
         } catch {
-            context.close(promise: nil)
+            leave(context)
         }
     }
 
@@ -217,7 +229,7 @@ final class ServerConnectionHandler: ChannelInboundHandler {
                 [handler, ServerErrorHandler()], position: .after(self))
             pass(context)
         } catch {
-            context.close(promise: nil)
+            leave(context)
         }
     }
 
@@ -237,18 +249,48 @@ final class ServerConnectionHandler: ChannelInboundHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if state != .passing, case .inputClosed? = event as? ChannelEvent {
-            // Closing at once would drop what is still to be sent.
-            let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-            context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in
-                bound.value.close(promise: nil)
+        if case .inputClosed? = event as? ChannelEvent {
+            sawEOF = true
+            if state == .closing { return context.close(promise: nil) }
+            if state != .passing {
+                close(.all, afterWritesOf: context)
             }
         }
         context.fireUserInboundEventTriggered(event)
     }
 
+    /// The handlers behind this one are done.
+    func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+        guard mode == .all, !isInsideTLS, !sawEOF, state != .closing, context.channel.isActive else {
+            return context.close(mode: mode, promise: promise)
+        }
+        leave(context)
+        // For them it is closed now.
+        promise?.succeed()
+    }
+
+    /// Says that nothing more comes, and waits until the client says so, too.
+    private func leave(_ context: ChannelHandlerContext) {
+        guard !isInsideTLS, !sawEOF, state != .closing, context.channel.isActive else {
+            return context.close(promise: nil)
+        }
+        state = .closing
+        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        end = context.eventLoop.scheduleTask(in: Self.lingering) { bound.value.close(promise: nil) }
+        close(.output, afterWritesOf: context)
+    }
+
+    /// Closing at once would drop what is still to be sent.
+    private func close(_ mode: CloseMode, afterWritesOf context: ChannelHandlerContext) {
+        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in
+            bound.value.close(mode: mode, promise: nil)
+        }
+    }
+
     func channelInactive(context: ChannelHandlerContext) {
         greeting?.cancel()
+        end?.cancel()
         if !isInsideTLS { connection?.tell(.closed) }
         context.fireChannelInactive()
     }
