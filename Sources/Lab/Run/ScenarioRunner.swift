@@ -86,11 +86,15 @@ struct ScenarioRunner: Sendable {
 
             if let step = moment.step {
                 let trafficStart = ContinuousClock.now
-                let (stepResult, open) = try await carryOut(step, plan, lab)
+                progress.update { $0.steps.append(StepResult(name: step.name)) }
+                let (stepResult, open) = try await carryOut(step, plan, lab) { verdict in
+                    // Should the lab break down before the step is over, this much is known.
+                    progress.update { $0.steps[number - 1].flows.append(verdict) }
+                }
                 // The first moment is that before the first step.
                 held += open.map { (number - 1, $0.position, $0.flow) }
                 progress.update { result in
-                    result.steps.append(stepResult)
+                    result.steps[number - 1] = stepResult
                     result.timings.trafficMs += (ContinuousClock.now - trafficStart) / .milliseconds(1)
                 }
             }
@@ -125,8 +129,10 @@ struct ScenarioRunner: Sendable {
     // MARK: A step
 
     /// The second value: flows whose connections are still open, with their places among the step's results.
+    ///
+    /// - Parameter onVerdict: gets what is concluded of each flow, in the order in which they end.
     private func carryOut(
-        _ step: Step, _ plan: LabPlan, _ lab: RunningLab
+        _ step: Step, _ plan: LabPlan, _ lab: RunningLab, onVerdict: (FlowResult) -> Void
     ) async throws -> (StepResult, [(position: Int, flow: HeldFlow)]) {
         var result = StepResult(name: step.name, choices: ProxyChoices(plan: plan).sets)
         let recordsBefore = await recordCounts(lab)
@@ -136,7 +142,11 @@ struct ScenarioRunner: Sendable {
         // Init containers first: that is when they run, and a held-back pod has no rules until they have.
         let early = step.flows.filter { isFromInitContainer($0, plan) }
         var verdicts: [String: FlowResult] = [:]
-        for flow in early { verdicts[flow.id] = await runner.run(flow) }
+        func conclude(_ flow: Flow, _ verdict: FlowResult) {
+            verdicts[flow.id] = verdict
+            onVerdict(verdict)
+        }
+        for flow in early { conclude(flow, await runner.run(flow)) }
         for pod in plan.pods { try await lab.finishStart(pod.pod.id) }
 
         let rest = step.flows.filter { flow in !early.contains { $0.id == flow.id } }
@@ -149,7 +159,7 @@ struct ScenarioRunner: Sendable {
             }
             for await begun in group {
                 if begun.flow.hold == nil {
-                    verdicts[begun.flow.id] = await begun.result()
+                    conclude(begun.flow, await begun.result())
                 } else {
                     held[begun.flow.id] = begun
                 }
