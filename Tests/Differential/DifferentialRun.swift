@@ -10,6 +10,7 @@ struct DifferentialRun {
         var index: Int
         var mesh: GeneratedMesh
         var outcome: MeshComparer.Outcome
+        var confirmation: Confirmation
     }
 
     /// Differences of one kind.
@@ -35,14 +36,23 @@ struct DifferentialRun {
     /// False when there were differences.
     func run() async throws -> Bool {
         let (found, flows) = try await compareAll()
-        let differences = found.flatMap(\.outcome.comparison.leadingFindings).count
+        let differences = found.flatMap(\.confirmation.confirmed).count
         let groups = groups(of: found)
         for (position, group) in groups.enumerated() {
             print(description(of: group))
             if position < options.shrink { try await keep(group) }
         }
-        print("seed \(options.seed): \(options.count) meshes, \(flows) flows, \(differences) differences")
-        return found.isEmpty
+        let unstable = found.flatMap { one in one.confirmation.unstable.map { (one.index, $0) } }
+        for (index, finding) in unstable {
+            let (left, right) = finding.distinctLines
+            print(
+                "unstable, in one run of several: mesh \(index), \(finding.subject), \(finding.field): "
+                    + "\(options.left.rawValue) \(left), \(options.right.rawValue) \(right)")
+        }
+        print(
+            "seed \(options.seed): \(options.count) meshes, \(flows) flows, \(differences) differences"
+                + (unstable.isEmpty ? "" : ", \(unstable.count) unstable"))
+        return differences == 0
     }
 
     // MARK: Comparing
@@ -61,14 +71,15 @@ struct DifferentialRun {
                     if let problem = try comparer.problems(of: mesh).first {
                         throw GeneratorError("seed \(seed), mesh \(index) is no good scenario: \(problem)")
                     }
-                    return Found(index: index, mesh: mesh, outcome: try await comparer.compare(mesh))
+                    let (outcome, confirmation) = try await comparer.compareUntilSure(mesh)
+                    return Found(index: index, mesh: mesh, outcome: outcome, confirmation: confirmation)
                 }
             }
             for _ in 0..<options.jobs { addNext() }
             for try await one in group {
                 done += 1
                 flows += one.outcome.flowCount
-                if !one.outcome.comparison.findings.isEmpty { found.append(one) }
+                if one.confirmation != Confirmation(first: [], again: []) { found.append(one) }
                 progress.show("\(done)/\(options.count) meshes, \(flows) flows, \(found.count) meshes differ")
                 addNext()
             }
@@ -81,7 +92,7 @@ struct DifferentialRun {
     private func groups(of found: [Found]) -> [Group] {
         var groups: [DifferenceKind: Group] = [:]
         for one in found {
-            for difference in one.outcome.comparison.leadingFindings {
+            for difference in one.confirmation.confirmed {
                 let kind = DifferenceKind(difference)
                 groups[kind, default: Group(kind: kind, example: one, difference: difference, indexes: [])]
                     .indexes.append(one.index)

@@ -36,6 +36,18 @@ struct MeshComparer: Sendable {
         return Outcome(comparison: ResultComparison().compare(results[0], results[1]), right: results[1])
     }
 
+    /// Compares, and where there are differences again: until each has shown twice, or often enough not to.
+    func compareUntilSure(_ mesh: GeneratedMesh) async throws -> (Outcome, Confirmation) {
+        let first = try await compare(mesh)
+        var confirmation = Confirmation(first: first.comparison.leadingFindings, again: [])
+        var again: [[Finding]] = []
+        while !confirmation.isComplete, again.count < Confirmation.repetitions {
+            again.append(try await compare(mesh).comparison.leadingFindings)
+            confirmation = Confirmation(first: first.comparison.leadingFindings, again: again)
+        }
+        return (first, confirmation)
+    }
+
     /// What is wrong with a mesh as a scenario: for one just generated, a mistake of this program.
     func problems(of mesh: GeneratedMesh) throws -> [Diagnostic] {
         let file = try folder.write(mesh)
