@@ -208,7 +208,7 @@ private struct Finding {
         }
         if let drop = hop.allDrops.first {
             return Denial(
-                by: .networkPolicy,
+                by: drop.by,
                 reason: "\(drop.at) dropped \(drop.tuple) (\(drop.direction) of \(drop.pod))", causes: drop.policies)
         }
         let answers = hop.names + (hop.agent.map { $0.asked.flatMap(\.names) + $0.answers } ?? [])

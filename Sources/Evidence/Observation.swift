@@ -1,3 +1,4 @@
+package import Manifests
 package import NetworkAddresses
 
 /// Something that an observer recorded. Observers know nothing of flows: they see tuples.
@@ -17,7 +18,7 @@ package enum Observation: Sendable {
 /// A packet that crossed a watched place: the first of its flow.
 package struct PacketSeen: Sendable, Equatable {
     package enum Place: String, Sendable, Codable {
-        /// On the node, toward the internet, before any translation.
+        /// On the only node or on the fabric, toward the internet, before any translation.
         case boundary = "node/boundary"
         /// In the internet, as it arrives.
         case internet
@@ -38,6 +39,8 @@ package struct PacketSeen: Sendable, Equatable {
 /// A packet that a deny rule dropped, with the manifests that asked for it.
 package struct DropSeen: Sendable, Equatable {
     package var at: String
+    /// Whose rule it is: a policy's on a node, or the cluster's firewall's.
+    package var by: Enforcer
     package var tuple: FiveTuple
     /// `egress` or `ingress`, of `pod`.
     package var direction: String
@@ -46,8 +49,12 @@ package struct DropSeen: Sendable, Equatable {
     package var policies: [String]
     package var timeMs: Double
 
-    package init(at: String, tuple: FiveTuple, direction: String, pod: String, policies: [String], timeMs: Double) {
+    package init(
+        at: String, by: Enforcer = .networkPolicy, tuple: FiveTuple, direction: String, pod: String,
+        policies: [String], timeMs: Double
+    ) {
         self.at = at
+        self.by = by
         self.tuple = tuple
         self.direction = direction
         self.pod = pod

@@ -72,7 +72,6 @@ enum UnsupportedFields {
             UnsupportedField("spec.endpoints[].network"),
         ],
         "WorkloadEntry": [UnsupportedField("", .given, .unsupported, wholeKind)],
-        "Node": [UnsupportedField("", .given, .note, "does not matter here and was left out")],
         "IstioOperator": [
             UnsupportedField("spec.components.egressGateways[].k8s.overlays"),
             UnsupportedField("spec.components.ingressGateways[].k8s.overlays"),
@@ -82,8 +81,6 @@ enum UnsupportedFields {
                 "h2UpgradePolicy", .oneOf(["UPGRADE"]), .unsupported, "upgrading to HTTP/2 is not supported yet")
         ],
         "Scenario": [
-            UnsupportedField("spec.boundary"),
-            UnsupportedField("spec.nodes"),
             UnsupportedField("spec.internet[].ports[].certificate"),
             UnsupportedField("spec.steps[].probes"),
         ],

@@ -3,6 +3,8 @@ package import NetworkAddresses
 
 /// The cluster as it runs: which pods and Services exist, with which addresses. No rules and no proxies yet.
 package struct Cluster: Sendable {
+    /// In a stable order, never empty; the first is the one that a lab without a word about nodes has.
+    package var nodes: [ClusterNode]
     package var pods: [ClusterPod]
     package var services: [ClusterService]
     /// What the control plane gave hosts that have no address of their own.
@@ -12,9 +14,11 @@ package struct Cluster: Sendable {
     package var compatibility: Scenario.Compatibility
 
     package init(
-        pods: [ClusterPod] = [], services: [ClusterService] = [], namespaces: [String: [String: String]] = [:],
+        nodes: [ClusterNode] = [.only], pods: [ClusterPod] = [], services: [ClusterService] = [],
+        namespaces: [String: [String: String]] = [:],
         mesh: MeshConfig = MeshConfig(), compatibility: Scenario.Compatibility = .current
     ) {
+        self.nodes = nodes
         self.pods = pods
         self.services = services
         self.namespaces = namespaces
@@ -56,6 +60,7 @@ package struct ClusterPod: Sendable {
     package var labels: [String: String]
     package var annotations: [String: Located<String>]
     package var spec: PodSpec
+    /// The node's name. Fixed when the pod starts.
     package var node: String
     /// nil: no sidecar. Fixed when the pod starts.
     package var capture: CaptureSettings?

@@ -9,6 +9,7 @@ package struct ClusterBuilder: Sendable {
     private struct Started: Sendable {
         var index: Int
         var generation: Int
+        var node = ""
         var incarnation: Int
         var template: PodTemplate
         var capture: CaptureSettings?
@@ -26,17 +27,18 @@ package struct ClusterBuilder: Sendable {
 
     /// The cluster that runs after `resources` were applied and `restarted` workloads were started anew.
     package mutating func build(
-        resources: ResourceSet, mesh: MeshConfig, compatibility: Scenario.Compatibility = .current,
-        restarted: [WorkloadReference] = []
+        resources: ResourceSet, nodes: [ClusterNode] = [.only], mesh: MeshConfig,
+        compatibility: Scenario.Compatibility = .current, restarted: [WorkloadReference] = []
     ) -> (Cluster, [Diagnostic]) {
         var diagnostics: [Diagnostic] = []
         let resources = InstalledGateways.adding(to: resources)
         let namespaces = Self.namespaces(of: resources, root: mesh.rootNamespace ?? "istio-system")
         let templates = PodTemplates(resources)
         let pods = start(
-            templates.all, restarted: restarted, injection: Injection(mesh: mesh, namespaces: namespaces),
+            templates.all, on: nodes, restarted: restarted, injection: Injection(mesh: mesh, namespaces: namespaces),
             nameservers: ServiceAddressBook.nameservers(of: resources), &diagnostics)
-        var cluster = Cluster(pods: pods, namespaces: namespaces, mesh: mesh, compatibility: compatibility)
+        var cluster = Cluster(
+            nodes: nodes, pods: pods, namespaces: namespaces, mesh: mesh, compatibility: compatibility)
         cluster.services = services.services(of: resources, pods: pods)
         cluster.allocatedAddresses = allocator.addresses(for: resources)
         return (cluster, diagnostics)
@@ -59,13 +61,15 @@ package struct ClusterBuilder: Sendable {
     // MARK: Pods
 
     private mutating func start(
-        _ templates: [PodTemplates.Entry], restarted: [WorkloadReference], injection: Injection,
-        nameservers: [IPAddress], _ diagnostics: inout [Diagnostic]
+        _ templates: [PodTemplates.Entry], on nodes: [ClusterNode], restarted: [WorkloadReference],
+        injection: Injection, nameservers: [IPAddress], _ diagnostics: inout [Diagnostic]
     ) -> [ClusterPod] {
         let restarts = Set(restarted.map { PodID(namespace: $0.namespace, name: $0.name) })
         var pods: [ClusterPod] = []
         var running: [PodID: Started] = [:]
         var owners: [IPAddress: PodID] = [:]
+        var scheduler = Scheduler(nodes)
+        for entry in templates { if let node = started[entry.id]?.node { scheduler.count(on: node) } }
         for entry in templates {
             let workload = PodID(namespace: entry.id.namespace, name: entry.workload)
             let isRestarted = restarts.contains(entry.id) || restarts.contains(workload)
@@ -75,6 +79,11 @@ package struct ClusterBuilder: Sendable {
             if record.generation == 0 || isRestarted || record.incarnation != entry.incarnation
                 || record.template.needsNewPod(entry.template, entry.isBare)
             {
+                guard let node = scheduler.place(entry.spec, from: record.node) else {
+                    diagnostics.append(scheduler.diagnostic(entry.id, entry.spec, at: entry.origin.location))
+                    continue
+                }
+                record.node = node
                 if record.index == 0 {
                     record.index = nextPodIndex
                     nextPodIndex += 1
@@ -86,8 +95,8 @@ package struct ClusterBuilder: Sendable {
             record.template = entry.template
             record.incarnation = entry.incarnation
             running[entry.id] = record
-            let addresses = Self.addresses(of: entry, at: record.index)
-            for address in addresses {
+            let addresses = Self.addresses(of: entry, at: record.index, on: nodes.first { $0.name == record.node })
+            for address in addresses where !entry.spec.hostNetwork {
                 if let other = owners.updateValue(entry.id, forKey: address) {
                     diagnostics.append(
                         Diagnostic(
@@ -99,7 +108,7 @@ package struct ClusterBuilder: Sendable {
                 ClusterPod(
                     id: entry.id, workload: entry.workload, workloadKind: entry.workloadKind, index: record.index,
                     generation: record.generation, addresses: addresses, labels: entry.template.labels,
-                    annotations: entry.annotations, spec: entry.spec, node: LabNetwork.nodeName,
+                    annotations: entry.annotations, spec: entry.spec, node: record.node,
                     capture: record.capture, isRouter: record.isRouter, origin: entry.origin))
         }
         for reference in restarted where !pods.contains(where: { $0.isReferred(by: reference) }) {
@@ -111,7 +120,11 @@ package struct ClusterBuilder: Sendable {
         return pods
     }
 
-    private static func addresses(of entry: PodTemplates.Entry, at index: Int) -> [IPAddress] {
+    private static func addresses(
+        of entry: PodTemplates.Entry, at index: Int, on node: ClusterNode?
+    ) -> [IPAddress] {
+        // Without a network of its own it has the node's.
+        if entry.spec.hostNetwork { return node?.addresses ?? [] }
         let given = entry.addresses.isEmpty ? LabNetwork.podAddresses(index) : entry.addresses
         guard entry.spec.sysctls["net.ipv6.conf.all.disable_ipv6"] == "1" else { return given }
         return given.filter { $0.family == .ipv4 }
@@ -138,7 +151,8 @@ package struct ClusterBuilder: Sendable {
             return (nil, false)
         case .sidecar:
             let (settings, found) = CaptureSettings.reading(
-                annotations: entry.annotations, owner: entry.origin, addresses: Self.addresses(of: entry, at: index),
+                annotations: entry.annotations, owner: entry.origin,
+                addresses: Self.addresses(of: entry, at: index, on: nil),
                 nameservers: nameservers, spec: entry.spec, mesh: injection.mesh)
             diagnostics += found.filter { !diagnostics.contains($0) }
             return (settings, false)

@@ -6,7 +6,12 @@ package import ProxyModel
 /// Everything that is to be realised, as a value: equal plans give equal labs.
 package struct LabPlan: Sendable {
     package var pods: [PodPlan]
-    package var node: NodePlan
+    /// Never empty. A lab of one node has that node's link lead to the internet; else `fabric` joins them.
+    package var nodes: [NodePlan]
+    /// nil: there is one node.
+    package var fabric: FabricPlan?
+    /// nil: everybody may leave the cluster.
+    package var firewall: FirewallPlan?
     package var internet: InternetPlan
     package var dns: DNSPlan
     /// Every address inside the cluster; all others are the internet's.
@@ -17,11 +22,15 @@ package struct LabPlan: Sendable {
     package var assumptions: [String]
 
     package init(
-        pods: [PodPlan], node: NodePlan, internet: InternetPlan, dns: DNSPlan, clusterRanges: IPPrefixSet,
-        translations: [IPEndpoint: Set<IPEndpoint>] = [:], assumptions: [String] = []
+        pods: [PodPlan], nodes: [NodePlan], fabric: FabricPlan? = nil, firewall: FirewallPlan? = nil,
+        internet: InternetPlan, dns: DNSPlan, clusterRanges: IPPrefixSet,
+        translations: [IPEndpoint: Set<IPEndpoint>] = [:],
+        assumptions: [String] = []
     ) {
         self.pods = pods
-        self.node = node
+        self.nodes = nodes
+        self.fabric = fabric
+        self.firewall = firewall
         self.internet = internet
         self.dns = dns
         self.clusterRanges = clusterRanges
@@ -64,7 +73,8 @@ package struct PodPlan: Sendable {
     }
 }
 
-/// The node: Service translation, NetworkPolicy, and the watch at the cluster's boundary.
+/// A node: Service translation for calls that begin there, and NetworkPolicy for its own pods. The only node of a lab
+/// also has the watch at the cluster's boundary.
 package struct NodePlan: Sendable {
     package var name: String
     package var addresses: [IPAddress]
@@ -79,6 +89,27 @@ package struct NodePlan: Sendable {
         self.addresses = addresses
         self.ruleset = ruleset
         self.dropReasons = dropReasons
+    }
+}
+
+/// What joins several nodes with each other and with the internet.
+package struct FabricPlan: Sendable {
+    /// The watch at the cluster's boundary, and its firewall.
+    package var ruleset: Ruleset
+
+    package init(ruleset: Ruleset) { self.ruleset = ruleset }
+}
+
+/// The firewall at the cluster's boundary, as far as its log is concerned; the rules are the node's or the fabric's.
+package struct FirewallPlan: Sendable, Equatable {
+    /// Where the scenario asks for it.
+    package var origin: Origin
+    /// Who has an address: `default/sleep-1`, `node/worker`.
+    package var owners: [IPAddress: String]
+
+    package init(origin: Origin, owners: [IPAddress: String]) {
+        self.origin = origin
+        self.owners = owners
     }
 }
 
@@ -138,17 +169,21 @@ package struct DNSPlan: Sendable {
 
 /// Numbers that the plan and the observers agree upon.
 package enum LabConstants {
-    /// NFLOG group of the node's drop rules.
+    /// NFLOG group of all drop rules.
     package static let dropLogGroup: UInt16 = 1
-    /// NFLOG group of the node's boundary rule: the first packet of each flow that leaves for the internet.
+    /// NFLOG group of the boundary's rule: the first packet of each flow that leaves for the internet.
     package static let boundaryLogGroup: UInt16 = 2
     /// NFLOG group of the internet's arrival rule: the first packet of each flow that came in.
     package static let arrivalLogGroup: UInt16 = 3
+    /// Prefix of what the firewall at the boundary drops; no policy's prefix is like it.
+    package static let firewallPrefix = "boundary"
     /// Bytes of each logged packet that are kept.
     package static let logSnapLength: UInt32 = 256
-    /// The node's link to the internet, in both namespaces.
+    /// The link of the only node, or of the fabric, to the internet, in both namespaces.
     package static let internetInterface = "internet"
     package static let nodeInterfaceInInternet = "cluster"
+    /// A node's link to the fabric.
+    package static let fabricInterface = "fabric"
     /// TCP port of the internet's one listener; every connection is redirected there.
     package static let internetTCPPort: UInt16 = 1
     /// UDP port of the internet's echo server; every datagram but DNS is redirected there.

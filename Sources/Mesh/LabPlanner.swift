@@ -10,6 +10,9 @@ package struct LabPlanner: Sendable {
     /// All flows of the scenario: a workload answers from the start on every port that any of them asks for.
     private let flows: [Flow]
     private let clusterRanges: IPPrefixSet
+    private let nodes: NodeDirectory
+    private let boundary: ClusterBoundary?
+    private let name: String
     private var builder = ClusterBuilder()
 
     /// A planner for the steps of `scenario`, in order.
@@ -18,6 +21,9 @@ package struct LabPlanner: Sendable {
         compatibility = scenario.compatibility
         images = scenario.images
         flows = scenario.steps.flatMap(\.flows)
+        nodes = NodeDirectory(scenario: scenario)
+        boundary = scenario.boundary
+        name = scenario.name
         let resources = scenario.manifests + scenario.steps.flatMap(\.apply)
         let given = resources.flatMap { resource -> [IPAddress] in
             switch resource {
@@ -26,7 +32,8 @@ package struct LabPlanner: Sendable {
             default: []
             }
         }
-        clusterRanges = IPPrefixSet(LabNetwork.ranges + given.map { IPPrefix($0) })
+        clusterRanges = IPPrefixSet(
+            LabNetwork.ranges(nodeAddresses: nodes.allAddresses) + given.map { IPPrefix($0) })
     }
 
     /// The lab for these resources; `restarted` names the workloads whose pods start anew.
@@ -34,15 +41,19 @@ package struct LabPlanner: Sendable {
         resources: ResourceSet, mesh: MeshConfig, restarted: [WorkloadReference] = []
     ) -> (LabPlan, [Diagnostic]) {
         var (cluster, diagnostics) = builder.build(
-            resources: resources, mesh: mesh, compatibility: compatibility, restarted: restarted)
-        diagnostics += outsideClusterDiagnostics()
+            resources: resources, nodes: nodes.nodes(of: resources), mesh: mesh, compatibility: compatibility,
+            restarted: restarted)
+        diagnostics += outsideClusterDiagnostics() + unknownNodes
         diagnostics += GatewayChecks(cluster: cluster, resources: resources).diagnostics
         let dns = DNSPlanner(cluster: cluster, internet: internet).plan()
         let policies = resources.resources(NetworkPolicy.self)
-        let node = NodePlanner(cluster: cluster, policies: policies).plan()
+        let boundary = BoundaryPlanner(cluster: cluster, boundary: boundary, scenario: name)
+        let table = boundary.table
         let pods = pods(of: cluster, resources, dns, &diagnostics)
         let plan = LabPlan(
-            pods: pods, node: node, internet: InternetPlanner(hosts: internet).plan(), dns: dns,
+            pods: pods, nodes: NodePlanner(cluster: cluster, policies: policies).plans(boundary: table),
+            fabric: cluster.nodes.count == 1 ? nil : FabricPlan(ruleset: Ruleset(tables: [table])),
+            firewall: boundary.firewallPlan, internet: InternetPlanner(hosts: internet).plan(), dns: dns,
             clusterRanges: clusterRanges, translations: Self.translations(of: cluster),
             assumptions: Self.assumptions(policies, mesh))
         return (plan, diagnostics.uniqued)
@@ -78,14 +89,29 @@ package struct LabPlanner: Sendable {
 
     /// An address can't be inside the cluster and outside at once.
     private func outsideClusterDiagnostics() -> [Diagnostic] {
-        internet.flatMap { host in
+        let ranges = LabNetwork.ranges(nodeAddresses: nodes.allAddresses)
+        return internet.flatMap { host in
             host.addresses.filter(clusterRanges.contains).map { address in
                 Diagnostic(
                     .error,
                     "internet: \(host.hosts.first ?? "an entry") has the address \(address), which is the cluster's own",
-                    remedy: "choose one outside \(LabNetwork.ranges.map(\.description).joined(separator: ", "))",
+                    remedy: "choose one outside \(ranges.map(\.description).joined(separator: ", "))",
                     at: nil)
             }
+        }
+    }
+
+    /// Flows from nodes that don't exist, and such nodes that may leave the cluster.
+    private var unknownNodes: [Diagnostic] {
+        let asked =
+            flows.compactMap { flow -> (String, SourceLocation)? in
+                if case .node(let name) = flow.from { (name, flow.location) } else { nil }
+            }
+            + (boundary?.allowFrom ?? []).compactMap { source -> (String, SourceLocation)? in
+                if case .node(let name) = source.value { (name, source.location) } else { nil }
+            }
+        return asked.filter { !nodes.contains($0.0) }.map { name, location in
+            Diagnostic(.error, "there is no node \(name)", remedy: nodes.remedy(for: name), at: location)
         }
     }
 

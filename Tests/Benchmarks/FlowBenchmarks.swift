@@ -19,9 +19,9 @@ struct BlockedFlowBenchmark: Benchmark {
     func measure() async throws -> Double {
         let (plan, scenario) = try BenchmarkLab.plan(pods: 4, plain: true)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
-        let lab = try RunningLab(clusterRanges: plan.clusterRanges, nodeAddresses: plan.node.addresses, group: group)
+        let lab = try RunningLab(plan: plan, group: group)
         try await lab.update(to: plan)
-        let runner = FlowRunner(lab: lab, enforcement: scenario.enforcement, dns: plan.dns, node: plan.node)
+        let runner = FlowRunner(lab: lab, enforcement: scenario.enforcement, dns: plan.dns)
         let flow = BenchmarkLab.flow(from: "plain-0", to: "203.0.113.80", port: 81, uid: 1000, expect: .denied)
         var times: [Double] = []
         for _ in 0..<100 {
@@ -62,9 +62,9 @@ struct FlowRateBenchmark: Benchmark {
     func measure() async throws -> Double {
         let (plan, scenario) = try BenchmarkLab.plan(pods: pods, plain: true)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
-        let lab = try RunningLab(clusterRanges: plan.clusterRanges, nodeAddresses: plan.node.addresses, group: group)
+        let lab = try RunningLab(plan: plan, group: group)
         try await lab.update(to: plan)
-        let runner = FlowRunner(lab: lab, enforcement: scenario.enforcement, dns: plan.dns, node: plan.node)
+        let runner = FlowRunner(lab: lab, enforcement: scenario.enforcement, dns: plan.dns)
         let addresses = plan.pods.filter { $0.pod.workload.hasPrefix("plain") }.compactMap {
             $0.pod.addresses.first.map(String.init(describing:))
         }

@@ -22,7 +22,7 @@ struct SetUpBenchmark: Benchmark {
         let (plan, _) = try BenchmarkLab.plan(pods: pods)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
         let started = ContinuousClock.now
-        let lab = try RunningLab(clusterRanges: plan.clusterRanges, nodeAddresses: plan.node.addresses, group: group)
+        let lab = try RunningLab(plan: plan, group: group)
         try await lab.update(to: plan)
         return (ContinuousClock.now - started) / .seconds(1)
     }
@@ -56,7 +56,7 @@ struct RivalSetUpBenchmark: Benchmark {
             try batch.write(toFile: "\(folder)/\(name).ip", atomically: false, encoding: .utf8)
         }
         try links.write(toFile: "\(folder)/node.ip", atomically: false, encoding: .utf8)
-        try plan.node.ruleset.text.write(toFile: "\(folder)/node.nft", atomically: false, encoding: .utf8)
+        try plan.nodes[0].ruleset.text.write(toFile: "\(folder)/node.nft", atomically: false, encoding: .utf8)
         let script = """
             mount -t tmpfs none /run && ip -batch \(folder)/node.ip && for i in \(folder)/p*.ip; do n=$(basename $i .ip); \
             ip -n $n -batch $i && ip netns exec $n nft -f \(folder)/$n.nft || exit 1; done && nft -f \(folder)/node.nft
@@ -80,7 +80,7 @@ struct SidecarMemoryBenchmark: Benchmark {
     func measure() async throws -> Double {
         let (plan, _) = try BenchmarkLab.plan(pods: sidecars)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
-        let lab = try RunningLab(clusterRanges: plan.clusterRanges, nodeAddresses: plan.node.addresses, group: group)
+        let lab = try RunningLab(plan: plan, group: group)
         try await lab.update(to: plan)
         let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
         guard let line = status.split(separator: "\n").first(where: { $0.hasPrefix("VmRSS:") }),

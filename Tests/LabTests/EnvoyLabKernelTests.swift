@@ -79,11 +79,11 @@ import Testing
         let moment = try #require(ScenarioTimeline(scenario).first { _ in true })
         let plan = planner.plan(resources: moment.resources, mesh: moment.mesh, restarted: []).0
         let lab = try RunningLab(
-            clusterRanges: plan.clusterRanges, nodeAddresses: plan.node.addresses, group: group,
+            plan: plan, group: group,
             dataPlanes: .envoy(try EnvoyLocator().find(), in: ProxyDirectories(in: directory)))
         try await lab.update(to: plan)
         let runner = FlowRunner(
-            lab: lab, enforcement: scenario.enforcement, dns: plan.dns, node: plan.node, timeoutMs: 700)
+            lab: lab, enforcement: scenario.enforcement, dns: plan.dns, timeoutMs: 700)
         do {
             try await body(lab) { id in
                 await runner.run(try #require(scenario.steps.first?.flows.first { $0.id == id }))

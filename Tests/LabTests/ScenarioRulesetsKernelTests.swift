@@ -37,11 +37,16 @@ enum RepositoryScenarios {
                 resources: moment.resources, mesh: moment.mesh, restarted: moment.restarted.map(\.value))
             let running =
                 try lab
-                ?? RunningLab(clusterRanges: plan.clusterRanges, nodeAddresses: plan.node.addresses, group: group)
+                ?? RunningLab(plan: plan, group: group)
             lab = running
             try await running.update(to: plan)
             let place = "\(scenario.name), \(moment.step?.name ?? "manifests")"
-            try compare(plan.node.ruleset, in: running.node, "\(place), node")
+            for (node, planned) in zip(running.nodes, plan.nodes) {
+                try compare(planned.ruleset, in: node.namespace, "\(place), \(node.place)")
+            }
+            if let fabric = running.fabric, let planned = plan.fabric {
+                try compare(planned.ruleset, in: fabric, "\(place), fabric")
+            }
             try compare(plan.internet.ruleset, in: running.internet, "\(place), internet")
             for pod in await running.allPods {
                 try compare(pod.plan.ruleset, in: pod.namespace, "\(place), pod \(pod.id)")

@@ -19,7 +19,7 @@ struct ScenarioReaderTests {
     }
 
     @Test(
-        "Programs, nodes, the boundary and what servers speak have their places, and are refused for a run until then")
+        "Programs, nodes, the boundary and what servers speak have their places")
     func machines() throws {
         let result = read("machines")
         let scenario = try #require(result.value)

@@ -12,14 +12,15 @@ struct KubernetesFixture {
 
     init(
         _ yaml: String, internet: [InternetHost] = [], flows: [Flow] = [], mesh: MeshConfig = MeshConfig(),
-        images: [ImageStandIn] = []
+        images: [ImageStandIn] = [], boundary: ClusterBoundary? = nil
     ) {
         let location = SourceLocation(file: "scenario.yaml")
         let step = Step(name: "only", location: location, flows: flows)
         planner = LabPlanner(
             scenario: Scenario(
-                name: "test", file: "scenario.yaml", location: location, internet: internet, images: images,
-                steps: [step]))
+                name: "test", file: "scenario.yaml", location: location,
+                manifests: ManifestReader.read(text: yaml, file: "test.yaml").value, internet: internet,
+                images: images, boundary: boundary, steps: [step]))
         self.mesh = mesh
         apply(yaml)
     }
@@ -73,6 +74,9 @@ struct KubernetesFixture {
 }
 
 extension LabPlan {
+    /// The first node, which is the only one where the manifests name none.
+    var node: NodePlan { nodes[0] }
+
     func pod(_ name: String, in namespace: String = "default") -> PodPlan? {
         pods.first { $0.pod.id == PodID(namespace: namespace, name: name) }
     }

@@ -163,18 +163,37 @@ extension EvidenceRecorder {
     }
 }
 
-/// What the drop log's prefixes stand for, over all plans of a run.
+/// What the drop log's prefixes stand for at one place, over all plans of a run.
 final class DropReasons: Sendable {
-    private let reasons = NIOLockedValueBox<[String: DropReason]>([:])
+    private struct State {
+        var reasons: [String: DropReason] = [:]
+        var firewall: FirewallPlan?
+    }
 
-    func add(_ new: [String: DropReason]) { reasons.withLockedValue { $0.merge(new) { $1 } } }
+    private let place: String
+    private let state = NIOLockedValueBox(State())
+
+    /// - Parameter place: `node`, or the name of one of several.
+    init(at place: String) { self.place = place }
+
+    func add(_ new: [String: DropReason]) { state.withLockedValue { $0.reasons.merge(new) { $1 } } }
+
+    /// The boundary is at this place too, with this firewall.
+    func set(_ firewall: FirewallPlan?) { state.withLockedValue { $0.firewall = firewall } }
 
     func drop(_ prefix: String, _ tuple: FiveTuple, timeMs: Double) -> DropSeen {
-        guard let reason = reasons.withLockedValue({ $0[prefix] }) else {
-            return DropSeen(at: "node", tuple: tuple, direction: prefix, pod: "?", policies: [], timeMs: timeMs)
+        let state = state.withLockedValue { $0 }
+        if prefix == LabConstants.firewallPrefix, let firewall = state.firewall {
+            return DropSeen(
+                at: "boundary", by: .boundary, tuple: tuple, direction: "egress",
+                pod: firewall.owners[tuple.source.address] ?? "?", policies: [firewall.origin.description],
+                timeMs: timeMs)
+        }
+        guard let reason = state.reasons[prefix] else {
+            return DropSeen(at: place, tuple: tuple, direction: prefix, pod: "?", policies: [], timeMs: timeMs)
         }
         return DropSeen(
-            at: "node", tuple: tuple, direction: reason.direction.rawValue.lowercased(), pod: "\(reason.pod)",
+            at: place, tuple: tuple, direction: reason.direction.rawValue.lowercased(), pod: "\(reason.pod)",
             policies: reason.policies.map(\.description), timeMs: timeMs)
     }
 }

@@ -12,7 +12,6 @@ package struct FlowRunner: Sendable {
     private let lab: RunningLab
     private let enforcement: Scenario.Enforcement
     private let dns: DNSPlan
-    private let node: NodePlan
     private let timeoutMs: Int
 
     /// How long evidence may take to come in after the client has finished: it is all made in this process and kernel,
@@ -22,12 +21,11 @@ package struct FlowRunner: Sendable {
     private static let datagramTimeoutMs = 5_000
 
     package init(
-        lab: RunningLab, enforcement: Scenario.Enforcement, dns: DNSPlan, node: NodePlan, timeoutMs: Int = 60_000
+        lab: RunningLab, enforcement: Scenario.Enforcement, dns: DNSPlan, timeoutMs: Int = 60_000
     ) {
         self.lab = lab
         self.enforcement = enforcement
         self.dns = dns
-        self.node = node
         self.timeoutMs = timeoutMs
     }
 
@@ -208,10 +206,11 @@ package struct FlowRunner: Sendable {
                 site: ClientSite(
                     context: pod.context(uid: uid, gid: gid), resolver: resolver(of: pod),
                     sourceAddresses: pod.plan.pod.addresses), pod: pod, uid: uid, gid: gid)
-        case .node:
+        case .node(let name):
+            guard let node = lab.nodes[named: name] else { throw LabError("there is no node \(name)") }
             return FlowSource(
                 site: ClientSite(
-                    context: NamespaceContext(lab.node, uid: flow.uid ?? 0, gid: flow.gid ?? 0),
+                    context: NamespaceContext(node.namespace, uid: flow.uid ?? 0, gid: flow.gid ?? 0),
                     resolver: ClientResolverConfiguration(nameservers: nameservers, searchDomains: [], ndots: 1),
                     sourceAddresses: node.addresses), pod: nil, uid: flow.uid ?? 0, gid: flow.gid ?? 0)
         case .internet(let address):

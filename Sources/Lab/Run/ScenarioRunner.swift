@@ -110,9 +110,7 @@ struct ScenarioRunner: Sendable {
     private func makeLab(
         _ plan: LabPlan, on group: any EventLoopGroup, _ onLab: (RunningLab) -> Void
     ) throws -> RunningLab {
-        let lab = try RunningLab(
-            clusterRanges: plan.clusterRanges, nodeAddresses: plan.node.addresses, group: group,
-            dataPlanes: dataPlanes())
+        let lab = try RunningLab(plan: plan, group: group, dataPlanes: dataPlanes())
         onLab(lab)
         return lab
     }
@@ -137,7 +135,7 @@ struct ScenarioRunner: Sendable {
         var result = StepResult(name: step.name, choices: ProxyChoices(plan: plan).sets)
         let recordsBefore = await recordCounts(lab)
         let runner = FlowRunner(
-            lab: lab, enforcement: scenario.enforcement, dns: plan.dns, node: plan.node)
+            lab: lab, enforcement: scenario.enforcement, dns: plan.dns)
 
         // Init containers first: that is when they run, and a held-back pod has no rules until they have.
         let early = step.flows.filter { isFromInitContainer($0, plan) }

@@ -4,7 +4,7 @@ package import Manifests
 package import Mesh
 package import NIOCore
 import Netlink
-package import NetworkAddresses
+import NetworkAddresses
 package import Nftables
 import Proxy
 import ProxyModel
@@ -19,7 +19,9 @@ package actor RunningLab {
     nonisolated let client: FlowClient
     nonisolated let group: any EventLoopGroup
     nonisolated let dataPlanes: DataPlanes
-    nonisolated let node: NetworkNamespace
+    package nonisolated let nodes: [RunningNode]
+    /// nil: there is one node.
+    nonisolated let fabric: NetworkNamespace?
     nonisolated let internet: NetworkNamespace
 
     private let wiring: Wiring
@@ -30,62 +32,66 @@ package actor RunningLab {
     private var podsByAddress: [IPAddress: RunningPod] = [:]
     private var rulesets = RulesetInstaller()
     private var plan: LabPlan?
-    private nonisolated let dropReasons: DropReasons
+    /// What the firewall's log means, where the boundary is.
+    private nonisolated let boundaryReasons: DropReasons
     /// With proxies that tell late: what the kernel knows of them.
     nonisolated let untold: UntoldConnections?
     nonisolated let failures = LabFailures()
 
-    /// Makes the node, the internet and the link between them, and starts the observers.
-    package init(
-        clusterRanges: IPPrefixSet, nodeAddresses: [IPAddress], group: any EventLoopGroup,
-        dataPlanes: DataPlanes = .bundled
-    ) throws {
+    /// Makes the plan's nodes, the internet and what joins them, and starts the observers.
+    package init(plan: LabPlan, group: any EventLoopGroup, dataPlanes: DataPlanes = .bundled) throws {
         self.group = group
         self.dataPlanes = dataPlanes
-        recorder = EvidenceRecorder(clusterRanges: clusterRanges, nodeAddresses: nodeAddresses)
+        recorder = EvidenceRecorder(
+            clusterRanges: plan.clusterRanges, nodeAddresses: plan.nodes.flatMap(\.addresses))
         authority = try LabCertificateAuthority()
         secrets = LabSecrets(mesh: try MeshCertificateAuthority(), authority: authority)
         client = try FlowClient(trusting: authority.root)
-        node = try NetworkNamespace.create()
+        nodes = try RunningNode.make(plan.nodes)
+        fabric = plan.fabric == nil ? nil : try NetworkNamespace.create()
         internet = try NetworkNamespace.create()
-        wiring = try Wiring(
-            node: node, internet: internet, nodeAddresses: nodeAddresses, clusterRanges: clusterRanges)
+        wiring = try Wiring(nodes: nodes, fabric: fabric, internet: internet, clusterRanges: plan.clusterRanges)
         zone = ZoneResponder(records: [:])
-        dropReasons = DropReasons()
+        let boundary = fabric == nil ? nodes[0].dropReasons : DropReasons(at: "fabric")
+        boundaryReasons = boundary
         untold = dataPlanes.tellsAttempts ? nil : UntoldConnections(recorder: recorder)
-        packetLogs = try Self.observers(
-            node: node, internet: internet, recorder: recorder, reasons: dropReasons, untold: untold)
+        let places = nodes.map { ($0.namespace, $0.dropReasons) } + (fabric.map { [($0, boundary)] } ?? [])
+        let observers = try places.map { [recorder, untold] namespace, reasons in
+            try Self.observer(
+                namespace, reasons, isAtBoundary: reasons === boundary, recorder: recorder, untold: untold)
+        }
+        packetLogs = observers + [try Self.observer(ofArrivalIn: internet, recorder: recorder)]
         packetLogs.forEach { $0.start() }
     }
 
-    private static func observers(
-        node: NetworkNamespace, internet: NetworkNamespace, recorder: EvidenceRecorder, reasons: DropReasons,
+    /// Sees what a node or the fabric drops and, at the boundary, what leaves the cluster.
+    private static func observer(
+        _ namespace: NetworkNamespace, _ reasons: DropReasons, isAtBoundary: Bool, recorder: EvidenceRecorder,
         untold: UntoldConnections?
-    ) throws -> [PacketLogReader] {
-        let onLoss: @Sendable (Int) -> Void = { recorder.recordLoss($0) }
-        let onNode = try node.enter {
-            try PacketLog(groups: [LabConstants.dropLogGroup, LabConstants.boundaryLogGroup])
-        }
-        let onInternet = try internet.enter { try PacketLog(groups: [LabConstants.arrivalLogGroup]) }
-        return [
-            PacketLogReader(
-                onNode,
-                deliver: { packet in
-                    guard let tuple = packet.tuple else { return }
-                    untold?.notice(packet, wasDropped: packet.group == LabConstants.dropLogGroup)
-                    if packet.group == LabConstants.boundaryLogGroup {
-                        recorder.record(.packet(PacketSeen(place: .boundary, tuple: tuple, timeMs: recorder.nowMs)))
-                    } else {
-                        recorder.record(.drop(reasons.drop(packet.prefix, tuple, timeMs: recorder.nowMs)))
-                    }
-                }, onLoss: onLoss),
-            PacketLogReader(
-                onInternet,
-                deliver: { packet in
-                    guard let tuple = packet.tuple else { return }
-                    recorder.record(.packet(PacketSeen(place: .internet, tuple: tuple, timeMs: recorder.nowMs)))
-                }, onLoss: onLoss),
-        ]
+    ) throws -> PacketLogReader {
+        let groups = [LabConstants.dropLogGroup] + (isAtBoundary ? [LabConstants.boundaryLogGroup] : [])
+        return PacketLogReader(
+            try namespace.enter { try PacketLog(groups: groups) },
+            deliver: { packet in
+                guard let tuple = packet.tuple else { return }
+                untold?.notice(packet, wasDropped: packet.group == LabConstants.dropLogGroup)
+                if packet.group == LabConstants.boundaryLogGroup {
+                    recorder.record(.packet(PacketSeen(place: .boundary, tuple: tuple, timeMs: recorder.nowMs)))
+                } else {
+                    recorder.record(.drop(reasons.drop(packet.prefix, tuple, timeMs: recorder.nowMs)))
+                }
+            }, onLoss: { recorder.recordLoss($0) })
+    }
+
+    private static func observer(
+        ofArrivalIn internet: NetworkNamespace, recorder: EvidenceRecorder
+    ) throws -> PacketLogReader {
+        PacketLogReader(
+            try internet.enter { try PacketLog(groups: [LabConstants.arrivalLogGroup]) },
+            deliver: { packet in
+                guard let tuple = packet.tuple else { return }
+                recorder.record(.packet(PacketSeen(place: .internet, tuple: tuple, timeMs: recorder.nowMs)))
+            }, onLoss: { recorder.recordLoss($0) })
     }
 
     /// Records all that the kernel has logged up to now.
@@ -132,7 +138,7 @@ package actor RunningLab {
         for pod in allPods where wanted[pod.id]?.pod.generation != pod.generation {
             pods[pod.id] = nil
             try wiring.disconnect(pod.plan)
-            rulesets.forget(pod.namespace)
+            if !pod.plan.pod.spec.hostNetwork { rulesets.forget(pod.namespace) }
             await pod.stop()
         }
         let fresh = plan.pods.filter { pods[$0.pod.id] == nil }
@@ -140,11 +146,9 @@ package actor RunningLab {
         podsByAddress = Dictionary(pods.values.flatMap { pod in pod.plan.pod.addresses.map { ($0, pod) } }) { $1 }
         untold?.watch(allPods)
 
-        dropReasons.add(plan.node.dropReasons)
-        let hasNewPolicies = self.plan.map { $0.node.policyTable != plan.node.policyTable } ?? false
-        if self.plan?.node.ruleset != plan.node.ruleset {
-            try rulesets.install(plan.node.ruleset, in: node, replacing: self.plan?.node.ruleset)
-        }
+        let hasNewPolicies =
+            self.plan.map { zip($0.nodes, plan.nodes).contains { $0.policyTable != $1.policyTable } } ?? false
+        try installRules(of: plan)
         recorder.setTranslations(plan.translations)
         updateNames(plan.dns)
         try updateInternet(plan.internet, plan.dns)
@@ -174,6 +178,20 @@ package actor RunningLab {
         try await start(starting)
         // A change is in force at once: no request goes by a connection that was made under other policies.
         if hasNewPolicies { try await onAllPods { try await $0.proxy?.meetNewPolicies() } }
+    }
+
+    /// Puts the rules of the nodes and of the boundary in force.
+    private func installRules(of plan: LabPlan) throws {
+        boundaryReasons.set(plan.firewall)
+        for (position, (node, new)) in zip(nodes, plan.nodes).enumerated() {
+            node.dropReasons.add(new.dropReasons)
+            let old = self.plan?.nodes[position].ruleset
+            if old != new.ruleset { try rulesets.install(new.ruleset, in: node.namespace, replacing: old) }
+        }
+        let old = self.plan?.fabric?.ruleset
+        if let fabric, let new = plan.fabric?.ruleset, new != old {
+            try rulesets.install(new, in: fabric, replacing: old)
+        }
     }
 
     /// Ends the time of a held-back pod's init containers: its rules come into force, its proxy and containers start.
@@ -261,7 +279,8 @@ package actor RunningLab {
     /// The rules that are in force, by file name: what the kernel was given.
     package var installedRulesets: [String: Ruleset] {
         var result: [String: Ruleset] = [:]
-        if let plan { result["node"] = plan.node.ruleset }
+        for (node, plan) in zip(nodes, plan?.nodes ?? []) { result[node.place] = plan.ruleset }
+        result["fabric"] = plan?.fabric?.ruleset
         for pod in allPods { result["\(pod.id)"] = pod.plan.ruleset }
         return result
     }

@@ -1,8 +1,10 @@
+import Manifests
 import Mesh
 import Netlink
 import NetworkAddresses
 
-/// The lab's links and routes: pods to the node, the node to the internet, and nothing else.
+/// The lab's links and routes: pods to their nodes, the nodes to the internet, and nothing else. The only node of a lab
+/// has the link to the internet itself; several have one each to the fabric, which has it.
 ///
 /// Interface indexes and hardware addresses are chosen beforehand and neighbours are permanent, so that one batch makes
 /// a pod's whole network and its first packet needs no question and no answer.
@@ -13,22 +15,27 @@ struct Wiring: Sendable {
     private static let uplinkInInternet: Int32 = 4
     /// Above the numbers that the kernel gives by itself in the node's namespace.
     private static func nodeLink(_ pod: Int) -> Int32 { 100 + Int32(pod) }
+    private static func fabricLink(_ position: Int) -> Int32 { 10 + Int32(position) }
 
-    private let node: NetworkNamespace
-    private let nodeRoutes: RouteConnection
-    private let nodeAddresses: [IPAddress]
+    /// A node, and the way to change its links and routes.
+    private struct Place: Sendable {
+        let node: RunningNode
+        let position: Int
+        let routes: RouteConnection
+    }
 
-    /// Makes the node and the internet out of two empty namespaces.
+    private let places: [String: Place]
+    /// nil: there is one node.
+    private let fabricRoutes: RouteConnection?
+
+    /// Joins empty namespaces to a cluster's nodes and the internet.
     init(
-        node: NetworkNamespace, internet: NetworkNamespace, nodeAddresses: [IPAddress], clusterRanges: IPPrefixSet
+        nodes: [RunningNode], fabric: NetworkNamespace?, internet: NetworkNamespace, clusterRanges: IPPrefixSet
     ) throws {
-        self.node = node
-        self.nodeAddresses = nodeAddresses
-        nodeRoutes = try node.enter {
-            try Sysctl.write("net/ipv4/ip_forward", "1")
-            try Sysctl.write("net/ipv6/conf/all/forwarding", "1")
-            return try RouteConnection()
+        let all = try nodes.enumerated().map { position, node in
+            Place(node: node, position: position, routes: try Self.forwarding(node.namespace))
         }
+        places = Dictionary(all.map { ($0.node.name, $0) }) { first, _ in first }
         try internet.enter {
             // Servers and clients out there speak from addresses that no interface has.
             try Sysctl.write("net/ipv4/ip_nonlocal_bind", "1")
@@ -36,29 +43,95 @@ struct Wiring: Sendable {
             // Every refusal out there is evidence: none may be held back for having come too soon after another.
             try Sysctl.write("net/ipv4/icmp_ratelimit", "0")
         }
-        var batch = RouteBatch()
-        batch.setLink(index: Self.loopback, isUp: true)
+        guard let fabric else {
+            fabricRoutes = nil
+            var batch = RouteBatch()
+            batch.setLink(index: Self.loopback, isUp: true)
+            Self.addInternetLink(to: internet, &batch)
+            Self.addUplink(nodes[0].addresses, gatewayMAC: LabAddresses.internetLinkMAC, &batch)
+            try all[0].routes.send(batch)
+            try internet.enter { try RouteConnection().send(Self.internetBatch(clusterRanges)) }
+            try all[0].routes.waitUntilOperational([Self.uplinkOnNode], timeout: .seconds(5))
+            return
+        }
+        let fabricRoutes = try Self.forwarding(fabric)
+        self.fabricRoutes = fabricRoutes
+        try fabricRoutes.send(Self.fabricBatch(nodes, internet))
+        try internet.enter { try RouteConnection().send(Self.internetBatch(clusterRanges)) }
+        for place in all {
+            var batch = RouteBatch()
+            batch.setLink(index: Self.loopback, isUp: true)
+            batch.setLink(index: Self.uplinkOnNode, isUp: true)
+            Self.addUplink(
+                place.node.addresses, gatewayMAC: LabAddresses.nodeMAC(inFabric: place.position), &batch)
+            try place.routes.send(batch)
+        }
+        try fabricRoutes.waitUntilOperational(
+            Set([Self.uplinkOnNode] + nodes.indices.map(Self.fabricLink)), timeout: .seconds(5))
+        for place in all { try place.routes.waitUntilOperational([Self.uplinkOnNode], timeout: .seconds(5)) }
+    }
+
+    private static func forwarding(_ namespace: NetworkNamespace) throws -> RouteConnection {
+        try namespace.enter {
+            try Sysctl.write("net/ipv4/ip_forward", "1")
+            try Sysctl.write("net/ipv6/conf/all/forwarding", "1")
+            return try RouteConnection()
+        }
+    }
+
+    private static func addInternetLink(to internet: NetworkNamespace, _ batch: inout RouteBatch) {
         batch.addVeth(
             RouteBatch.LinkEnd(
-                name: LabConstants.internetInterface, index: Self.uplinkOnNode, address: LabAddresses.nodeUplinkMAC),
+                name: LabConstants.internetInterface, index: uplinkOnNode, address: LabAddresses.nodeUplinkMAC),
             peer: RouteBatch.LinkEnd(
-                name: LabConstants.nodeInterfaceInInternet, index: Self.uplinkInInternet,
+                name: LabConstants.nodeInterfaceInInternet, index: uplinkInInternet,
                 address: LabAddresses.internetLinkMAC),
             in: internet)
-        for address in nodeAddresses {
-            batch.addAddress(address, prefixLength: address.family.bitWidth, to: Self.loopback)
+    }
+
+    /// Addresses of this place itself, and the way to all that is not here.
+    private static func addUplink(_ addresses: [IPAddress], gatewayMAC: MACAddress, _ batch: inout RouteBatch) {
+        for address in addresses {
+            batch.addAddress(address, prefixLength: address.family.bitWidth, to: loopback)
         }
         for (all, gateway) in [
             (IPPrefix.allIPv4, LabAddresses.internetLinkIPv4), (IPPrefix.allIPv6, LabAddresses.internetLinkIPv6),
         ] {
-            batch.addNeighbour(gateway, at: LabAddresses.internetLinkMAC, link: Self.uplinkOnNode)
+            batch.addNeighbour(gateway, at: gatewayMAC, link: uplinkOnNode)
             batch.addRoute(
-                all, via: gateway, link: Self.uplinkOnNode, isOnlink: true,
-                source: nodeAddresses.first { $0.family == all.family })
+                all, via: gateway, link: uplinkOnNode, isOnlink: true,
+                source: addresses.first { $0.family == all.family })
         }
-        try nodeRoutes.send(batch)
-        try internet.enter { try RouteConnection().send(Self.internetBatch(clusterRanges)) }
-        try nodeRoutes.waitUntilOperational([Self.uplinkOnNode], timeout: .seconds(5))
+    }
+
+    /// The fabric: a link to each node, the way to its addresses, and the link to the internet.
+    private static func fabricBatch(_ nodes: [RunningNode], _ internet: NetworkNamespace) -> RouteBatch {
+        var batch = RouteBatch()
+        batch.setLink(index: loopback, isUp: true)
+        addInternetLink(to: internet, &batch)
+        addUplink(
+            [LabAddresses.fabricIPv4, LabAddresses.fabricIPv6], gatewayMAC: LabAddresses.internetLinkMAC, &batch)
+        for (position, node) in nodes.enumerated() {
+            let link = fabricLink(position)
+            batch.addVeth(
+                RouteBatch.LinkEnd(
+                    name: "node\(position + 1)", index: link, address: LabAddresses.nodeMAC(inFabric: position)),
+                peer: RouteBatch.LinkEnd(
+                    name: LabConstants.fabricInterface, index: uplinkOnNode,
+                    address: LabAddresses.fabricMAC(ofNode: position)),
+                in: node.namespace)
+            for gateway in [LabAddresses.nodeUplinkIPv4, LabAddresses.nodeUplinkIPv6] {
+                batch.addNeighbour(gateway, at: LabAddresses.fabricMAC(ofNode: position), link: link)
+            }
+            for address in node.addresses { addRoute(to: address, ofNode: position, &batch) }
+        }
+        return batch
+    }
+
+    /// The fabric's way to an address at a node.
+    private static func addRoute(to address: IPAddress, ofNode position: Int, _ batch: inout RouteBatch) {
+        let gateway = address.family == .ipv4 ? LabAddresses.nodeUplinkIPv4 : LabAddresses.nodeUplinkIPv6
+        batch.addRoute(IPPrefix(address), via: gateway, link: fabricLink(position), isOnlink: true)
     }
 
     /// Every address but the cluster's is delivered here; the cluster's are reached through the node.
@@ -85,41 +158,67 @@ struct Wiring: Sendable {
         return batch
     }
 
-    /// Makes namespaces for pods and links them to the node; they are ready for packets when it returns.
+    /// Makes namespaces for pods and links them to their nodes; they are ready for packets when it returns. Pods on the
+    /// node's own network have its namespace.
     func connect(_ pods: [PodPlan]) throws -> [RunningPod] {
         guard !pods.isEmpty else { return [] }
         var running: [RunningPod] = []
-        var onNode = RouteBatch()
+        var onFabric = RouteBatch()
+        var onNodes: [String: RouteBatch] = [:]
+        var links: [String: Set<Int32>] = [:]
         for plan in pods {
-            let namespace = try NetworkNamespace.create()
-            try namespace.enter {
-                // The pod asked for it: then a socket to an IPv6 address fails at once, as it would in a cluster.
-                if !plan.pod.addresses.contains(where: { $0.family == .ipv6 }) {
-                    try Sysctl.write("net/ipv6/conf/all/disable_ipv6", "1")
-                }
-                // As container runtimes have it: a gateway listens on 443 as a user of its own. It costs a file each,
-                // so only where it matters.
-                if plan.pod.isRouter || !plan.containers.isEmpty {
-                    try Sysctl.write("net/ipv4/ip_unprivileged_port_start", "0")
-                }
-                try RouteConnection().send(podBatch(plan))
+            let place = try place(of: plan)
+            if plan.pod.spec.hostNetwork {
+                running.append(RunningPod(plan: plan, namespace: place.node.namespace))
+                continue
             }
-            running.append(RunningPod(plan: plan, namespace: namespace))
+            running.append(RunningPod(plan: plan, namespace: try makePod(plan, place)))
             let link = Self.nodeLink(plan.pod.index)
-            onNode.setLink(index: link, isUp: true)
+            var batch = onNodes.removeValue(forKey: place.node.name) ?? RouteBatch()
+            batch.setLink(index: link, isUp: true)
             for address in plan.pod.addresses {
-                onNode.addNeighbour(address, at: LabAddresses.podMAC(plan.pod.index), link: link)
-                onNode.addRoute(
-                    IPPrefix(address), link: link, source: nodeAddresses.first { $0.family == address.family })
+                batch.addNeighbour(address, at: LabAddresses.podMAC(plan.pod.index), link: link)
+                batch.addRoute(
+                    IPPrefix(address), link: link,
+                    source: place.node.addresses.first { $0.family == address.family })
+                if fabricRoutes != nil { Self.addRoute(to: address, ofNode: place.position, &onFabric) }
             }
+            onNodes[place.node.name] = batch
+            links[place.node.name, default: []].insert(link)
         }
-        try nodeRoutes.send(onNode)
-        try nodeRoutes.waitUntilOperational(
-            Set(pods.map { Self.nodeLink($0.pod.index) }), timeout: .seconds(10))
+        for (name, batch) in onNodes { try places[name]?.routes.send(batch) }
+        try fabricRoutes?.send(onFabric)
+        for (name, links) in links {
+            try places[name]?.routes.waitUntilOperational(links, timeout: .seconds(10))
+        }
         return running
     }
 
-    private func podBatch(_ plan: PodPlan) -> RouteBatch {
+    private func place(of plan: PodPlan) throws -> Place {
+        guard let place = places[plan.pod.node] else {
+            throw LabError("pod \(plan.pod.id) is on the node \(plan.pod.node), which the lab does not have")
+        }
+        return place
+    }
+
+    private func makePod(_ plan: PodPlan, _ place: Place) throws -> NetworkNamespace {
+        let namespace = try NetworkNamespace.create()
+        try namespace.enter {
+            // The pod asked for it: then a socket to an IPv6 address fails at once, as it would in a cluster.
+            if !plan.pod.addresses.contains(where: { $0.family == .ipv6 }) {
+                try Sysctl.write("net/ipv6/conf/all/disable_ipv6", "1")
+            }
+            // As container runtimes have it: a gateway listens on 443 as a user of its own. It costs a file each, so
+            // only where it matters.
+            if plan.pod.isRouter || !plan.containers.isEmpty {
+                try Sysctl.write("net/ipv4/ip_unprivileged_port_start", "0")
+            }
+            try RouteConnection().send(podBatch(plan, place.node.namespace))
+        }
+        return namespace
+    }
+
+    private func podBatch(_ plan: PodPlan, _ node: NetworkNamespace) -> RouteBatch {
         var batch = RouteBatch()
         batch.setLink(index: Self.loopback, isUp: true)
         batch.addVeth(
@@ -145,9 +244,17 @@ struct Wiring: Sendable {
 
     /// Takes a pod's link away; its namespace goes when nothing holds it any more.
     func disconnect(_ plan: PodPlan) throws {
+        guard !plan.pod.spec.hostNetwork else { return }
+        let place = try place(of: plan)
         var batch = RouteBatch()
         batch.deleteLink(index: Self.nodeLink(plan.pod.index))
-        try nodeRoutes.send(batch)
+        try place.routes.send(batch)
+        guard let fabricRoutes else { return }
+        var onFabric = RouteBatch()
+        for address in plan.pod.addresses {
+            onFabric.deleteRoute(IPPrefix(address), link: Self.fabricLink(place.position))
+        }
+        try fabricRoutes.send(onFabric)
     }
 }
 

@@ -47,7 +47,6 @@ extension PodSpec {
             serviceAccountName: (field["serviceAccountName"] ?? field["serviceAccount"])?.string ?? "default",
             nodeName: field["nodeName"]?.string, hostNetwork: field["hostNetwork"]?.boolean ?? false,
             hostname: field["hostname"]?.string)
-        if hostNetwork { field["hostNetwork"]?.refuse("pods on the node's own network are not supported yet") }
         field.refuse(fields: "dnsConfig hostAliases")
         if let policy = field["dnsPolicy"],
             let name = policy.choice(of: ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]),
@@ -64,6 +63,7 @@ extension PodSpec {
             }
         }
         nodeSelector = field["nodeSelector"]?.stringMap ?? [:]
+        tolerations = field["tolerations"]?.list.compactMap { Toleration(reading: $0) } ?? []
         volumes = field["volumes"]?.list.compactMap { Volume(reading: $0) } ?? []
         var names: Set<String> = []
         for container in initContainers + containers where !names.insert(container.name).inserted {

@@ -40,6 +40,8 @@ package struct PodSpec: Sendable, Equatable {
     package var nodeName: String?
     /// Labels that the node must have.
     package var nodeSelector: [String: String]
+    /// Which nodes' taints do not keep the pod away.
+    package var tolerations: [Toleration]
     package var hostNetwork: Bool
     package var hostname: String?
     /// `securityContext.runAsUser` and `runAsGroup` of the pod.
@@ -53,7 +55,7 @@ package struct PodSpec: Sendable, Equatable {
         containers: [Container], initContainers: [Container] = [], serviceAccountName: String = "default",
         nodeName: String? = nil, hostNetwork: Bool = false, hostname: String? = nil, runAsUser: UInt32? = nil,
         runAsGroup: UInt32? = nil, sysctls: [String: String] = [:], nodeSelector: [String: String] = [:],
-        volumes: [Volume] = []
+        tolerations: [Toleration] = [], volumes: [Volume] = []
     ) {
         self.containers = containers
         self.initContainers = initContainers
@@ -65,6 +67,7 @@ package struct PodSpec: Sendable, Equatable {
         self.runAsGroup = runAsGroup
         self.sysctls = sysctls
         self.nodeSelector = nodeSelector
+        self.tolerations = tolerations
         self.volumes = volumes
     }
 }

@@ -25,6 +25,13 @@ package struct ClusterBoundary: Sendable, Equatable {
 }
 
 extension ClusterBoundary {
+    /// The workloads among those that may leave.
+    var workloads: [Located<WorkloadReference>] {
+        allowFrom.compactMap { source in
+            if case .workload(let reference) = source.value { Located(reference, at: source.location) } else { nil }
+        }
+    }
+
     /// Reads `spec.boundary`. Workloads may come with a later step, so they need not exist yet.
     init?(reading field: FieldReader) {
         guard field.check("allowFrom"), let list = field.required("allowFrom") else { return nil }

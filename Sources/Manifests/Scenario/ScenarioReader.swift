@@ -40,6 +40,8 @@ struct ScenarioPass {
     /// What exists at the point that has been read so far.
     var cluster = KnownWorkloads()
     var flowIDs: Set<String> = []
+    /// Workloads that the boundary lets out and that have not existed yet.
+    private var unknownSources: [Located<WorkloadReference>] = []
     /// What the command line says instead of the scenario.
     var dataPlane: Scenario.DataPlaneKind?
 
@@ -89,11 +91,19 @@ struct ScenarioPass {
         scenario.internet = spec["internet"]?.list.compactMap { InternetHost(reading: $0) } ?? []
         scenario.manifests = spec["manifests"].map { resources($0) } ?? []
         scenario.manifests.forEach { cluster.apply($0) }
+        unknownSources = scenario.boundary?.workloads ?? []
+        forgetKnownSources()
         if let steps = spec.required("steps") {
             if steps.isList, steps.list.isEmpty { steps.error("a scenario needs at least one step") }
             for (index, field) in steps.list.enumerated() {
                 if let step = step(field, number: index + 1) { scenario.steps.append(step) }
             }
+        }
+        for source in unknownSources {
+            log.add(
+                Diagnostic(
+                    .error, "spec.boundary.allowFrom: no step has a workload \(source.value)",
+                    remedy: cluster.nearest(to: source.value), at: source.location))
         }
         UnsupportedFields.tell(of: root, as: "Scenario")
         return scenario
@@ -113,6 +123,8 @@ struct ScenarioPass {
         }
     }
 
+    private mutating func forgetKnownSources() { unknownSources.removeAll { cluster.contains($0.value) } }
+
     // MARK: Steps
 
     private static let stepFields: FieldNames = """
@@ -126,6 +138,7 @@ struct ScenarioPass {
         step.delete.forEach { cluster.delete($0.value) }
         step.apply = field["apply"].map { resources($0) } ?? []
         step.apply.forEach { cluster.apply($0) }
+        forgetKnownSources()
         if let set = field["set"] { step.set = MeshConfig(readingScenario: set) }
         step.restart = (field["restart"]?.listOrSelf ?? []).compactMap { element in
             reference(element).map { Located($0, at: element.location) }

@@ -4,7 +4,13 @@ package import NetworkAddresses
 package enum LabNetwork {
     package static let clusterDomain = "cluster.local"
     package static let nodeName = "node"
-    package static let nodeAddresses = [IPAddress(172, 18, 0, 2), ipv6(0xfd00_0172_0018, 2)]
+    private static let nodeBaseIPv4 = IPAddress(172, 18, 0, 2)
+    private static let nodeBaseIPv6 = ipv6(0xfd00_0172_0018, 2)
+
+    /// Addresses of the node at `index`, from 0, IPv4 first.
+    package static func nodeAddresses(_ index: Int) -> [IPAddress] {
+        [nodeBaseIPv4.advanced(by: index), nodeBaseIPv6.advanced(by: index)]
+    }
 
     private static let podBaseIPv4 = IPAddress(10, 244, 0, 0)
     private static let podBaseIPv6 = ipv6(0xfd00_0010_0244, 0)
@@ -15,12 +21,13 @@ package enum LabNetwork {
     /// The first place that is given to a Service which does not ask for an address.
     static let firstServiceIndex = 16
 
-    /// The blocks from which pods, Services and the node get their addresses.
-    package static let ranges: [IPPrefix] =
+    /// The blocks from which pods and Services get their addresses, and the nodes' own addresses.
+    package static func ranges(nodeAddresses: [IPAddress]) -> [IPPrefix] {
         [
             IPPrefix(podBaseIPv4, length: 16), IPPrefix(podBaseIPv6, length: 64),
             IPPrefix(serviceBaseIPv4, length: 16), IPPrefix(serviceBaseIPv6, length: 112),
         ].compactMap(\.self) + nodeAddresses.map { IPPrefix($0) }
+    }
 
     /// Addresses of the pod at `index`, IPv4 first; indexes start at 1 and the first address is left to the gateway.
     static func podAddresses(_ index: Int) -> [IPAddress] {

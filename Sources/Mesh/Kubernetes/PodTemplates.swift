@@ -81,7 +81,8 @@ struct PodTemplates {
                 metadata: ObjectMeta(
                     name: Self.dnsID.name, namespace: Self.dnsID.namespace,
                     labels: [Self.dnsLabel.key: Self.dnsLabel.value], location: location),
-                spec: PodSpec(containers: [container])))
+                // It must run whatever nodes there are.
+                spec: PodSpec(containers: [container], tolerations: [Toleration()])))
     }
 
     private mutating func add(_ pod: Pod) {

@@ -13,12 +13,15 @@ struct PolicyTable {
     private(set) var dropReasons: [String: DropReason] = [:]
 
     private let cluster: Cluster
+    /// Whose pods the table judges.
+    private let node: String
     private let classes: PodClasses
     private var sets: PeerSets
     private var chains: [Chain] = []
 
-    init(cluster: Cluster, policies: [NetworkPolicy]) {
+    init(cluster: Cluster, policies: [NetworkPolicy], node: String) {
         self.cluster = cluster
+        self.node = node
         classes = PodClasses(cluster.pods)
         sets = PeerSets(cluster: cluster, classes: classes)
         compile(policies)
@@ -89,7 +92,9 @@ struct PolicyTable {
                 groups.append(Group(policies: policies, pods: classes.all[position].pods))
             }
         }
-        return groups
+        // Other nodes' pods are judged there.
+        for position in groups.indices { groups[position].pods.removeAll { cluster.pods[$0].node != node } }
+        return groups.filter { !$0.pods.isEmpty }
     }
 
     /// Adds the chains of all groups; gives the elements that lead packets to them.

@@ -17,7 +17,7 @@ struct RenderCommand: ParsableCommand {
     enum Part: String, ExpressibleByArgument, CaseIterable {
         /// Each pod's rules.
         case capture
-        /// The node's rules.
+        /// The nodes' rules, and those of the boundary where it is not a node's.
         case policy
         /// Each sidecar's configuration.
         case proxy
@@ -35,7 +35,7 @@ struct RenderCommand: ParsableCommand {
 
     @Option(
         help: """
-            capture (the pods' rules), policy (the node's), proxy (the sidecars' configurations), envoy (the same as \
+            capture (the pods' rules), policy (the nodes'), proxy (the sidecars' configurations), envoy (the same as \
             Envoy's bootstraps), or names (what the pods' DNS agents answer); without it, both rulesets.
             """)
     var what: Part?
@@ -51,10 +51,10 @@ struct RenderCommand: ParsableCommand {
         switch what {
         case .proxy: Console.report(try configurations(pods))
         case .capture: Console.report(capture(pods))
-        case .policy: Console.report(plan.node.ruleset.text)
+        case .policy: Console.report(policy(plan))
         case .envoy: Console.report(try bootstraps(pods))
         case .names: Console.report(names(pods))
-        case nil: Console.report(capture(pods) + (pod == nil ? policy(plan) : ""))
+        case nil: Console.report(capture(pods) + (pod == nil ? "\n" + policy(plan) : ""))
         }
     }
 
@@ -120,7 +120,12 @@ struct RenderCommand: ParsableCommand {
         }.joined(separator: "\n")
     }
 
-    private func policy(_ plan: LabPlan) -> String { "\n# node \(plan.node.name)\n" + plan.node.ruleset.text }
+    private func policy(_ plan: LabPlan) -> String {
+        let rulesets =
+            plan.nodes.map { ("node \($0.name)", $0.ruleset) }
+            + (plan.fabric.map { [("fabric", $0.ruleset)] } ?? [])
+        return rulesets.map { "# \($0)\n" + $1.text }.joined(separator: "\n")
+    }
 
     /// One configuration as `proxy --config` reads it; several by the names of their pods.
     private func configurations(_ pods: [PodPlan]) throws -> String {

@@ -1,0 +1,48 @@
+import Manifests
+
+/// Finds pods their nodes: the one they name, else among those that take them the one with the fewest pods so far.
+struct Scheduler {
+    private let nodes: [ClusterNode]
+    private var loads: [Int]
+
+    init(_ nodes: [ClusterNode]) {
+        self.nodes = nodes
+        loads = nodes.map { _ in 0 }
+    }
+
+    /// A pod runs on `node` already.
+    mutating func count(on node: String) {
+        if let position = nodes.firstIndex(where: { $0.name == node }) { loads[position] += 1 }
+    }
+
+    /// The node for a pod that starts; `previous` is where it ran and is counted, and where it stays if it can.
+    ///
+    /// nil: no node takes it; Kubernetes leaves such a pod pending.
+    mutating func place(_ spec: PodSpec, from previous: String) -> String? {
+        let candidates = nodes.indices.filter { position in
+            spec.nodeName.map { $0 == nodes[position].name } ?? nodes[position].takes(spec)
+        }
+        let old = nodes.firstIndex { $0.name == previous }
+        if let old, candidates.contains(old) { return previous }
+        guard let chosen = candidates.min(by: { (loads[$0], $0) < (loads[$1], $1) }) else { return nil }
+        if let old { loads[old] -= 1 }
+        loads[chosen] += 1
+        return nodes[chosen].name
+    }
+
+    /// Why no node takes the pod.
+    func diagnostic(_ pod: PodID, _ spec: PodSpec, at location: SourceLocation) -> Diagnostic {
+        let names = nodes.map(\.name).joined(separator: ", ")
+        if let name = spec.nodeName {
+            return Diagnostic(
+                .warning, "pod \(pod) stays pending: there is no node \(name)",
+                remedy: "the nodes are \(names)", at: location)
+        }
+        let wanted = spec.nodeSelector.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+        let selecting = wanted.isEmpty ? "" : " with the labels \(wanted.joined(separator: ", "))"
+        return Diagnostic(
+            .warning, "pod \(pod) stays pending: no node\(selecting) takes it",
+            remedy: "the nodes are \(names); look at their labels and taints, and at the pod's tolerations",
+            at: location)
+    }
+}
