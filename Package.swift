@@ -59,12 +59,14 @@ let package = Package(
                 "CLdns", "NetworkAddresses", "Proxy", nio("NIOCore"), nio("NIOPosix"), nio("NIOConcurrencyHelpers"),
             ]),
         .target(name: "Mesh", dependencies: ["Manifests", "ProxyModel", "Nftables", "NetworkAddresses"]),
+        .target(name: "PolicyOracle", dependencies: ["Manifests", "NetworkAddresses"]),
         .target(name: "Evidence", dependencies: ["Manifests", "NetworkAddresses"]),
         .target(
             name: "Lab",
             dependencies: [
-                "Mesh", "Evidence", "Manifests", "Proxy", "Envoy", "ProxyModel", "Nftables", "Netlink", "CLinux", "DNS",
-                "NetworkAddresses", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOConcurrencyHelpers"),
+                "Mesh", "PolicyOracle", "Evidence", "Manifests", "Proxy", "Envoy", "ProxyModel", "Nftables", "Netlink",
+                "CLinux", "DNS", "NetworkAddresses", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
+                nio("NIOConcurrencyHelpers"),
                 nio("NIOTLS"), http2("NIOHTTP2"), http2("NIOHPACK"), .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "X509", package: "swift-certificates"),
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -120,7 +122,8 @@ let package = Package(
         .testTarget(
             name: "MeshTests",
             dependencies: [
-                "Mesh", "Manifests", "ProxyModel", "Nftables", "Netlink", "NetworkAddresses", "TestSupport",
+                "Mesh", "Manifests", "PolicyOracle", "ProxyModel", "Nftables", "Netlink", "NetworkAddresses",
+                "TestSupport",
             ],
             exclude: ["Goldens", "Istio/Goldens"]),
         .testTarget(name: "EvidenceTests", dependencies: ["Evidence", "Manifests", "NetworkAddresses"]),

@@ -113,12 +113,12 @@ package struct ResourceSet: Sendable {
 }
 
 /// A Kubernetes label selector: all requirements must hold; an empty one selects everything.
-package struct LabelSelector: Sendable, Equatable {
+package struct LabelSelector: Sendable, Hashable {
     package enum Operator: String, Sendable {
         case `in` = "In", notIn = "NotIn", exists = "Exists", doesNotExist = "DoesNotExist"
     }
 
-    package struct Requirement: Sendable, Equatable {
+    package struct Requirement: Sendable, Hashable {
         package var key: String
         package var `operator`: Operator
         package var values: [String]

@@ -8,11 +8,15 @@ struct ResourceKind: Sendable {
     let isClusterScoped: Bool
     /// The name of an object that says none, where that is allowed.
     let defaultName: String?
+    /// kubectl's abbreviation.
+    let shortName: String?
+    /// How bad a field is that the kind does not have: an error where a cluster without it would do something else.
+    let unknownField: Diagnostic.Severity
     let read: @Sendable (ObjectReader) -> (any Resource)?
 
     init(
         _ kind: String, _ group: String, _ versions: [String], retired: [String] = [], isClusterScoped: Bool = false,
-        defaultName: String? = nil,
+        defaultName: String? = nil, shortName: String? = nil, unknownField: Diagnostic.Severity = .warning,
         read: @escaping @Sendable (ObjectReader) -> (any Resource)?
     ) {
         self.kind = kind
@@ -21,6 +25,8 @@ struct ResourceKind: Sendable {
         self.retired = retired
         self.isClusterScoped = isClusterScoped
         self.defaultName = defaultName
+        self.shortName = shortName
+        self.unknownField = unknownField
         self.read = read
     }
 
@@ -55,6 +61,8 @@ enum ResourceKinds {
         ResourceKind("NetworkPolicy", "networking.k8s.io", ["v1"], retired: ["extensions/v1beta1"]) {
             NetworkPolicy(reading: $0)
         },
+        clusterPolicy(.admin, "v1alpha1", "anp"), clusterPolicy(.baseline, "v1alpha1", "banp"),
+        clusterPolicy(.cluster, "v1alpha2", "cnp"),
         // `istioctl install -f` takes it without metadata, and that is how it is usually written.
         ResourceKind("IstioOperator", "install.istio.io", ["v1alpha1"], defaultName: "installed-state") {
             IstioOperator(reading: $0)
@@ -68,6 +76,15 @@ enum ResourceKinds {
         ResourceKind("PeerAuthentication", "security.istio.io", ["v1", "v1beta1"]) { PeerAuthentication(reading: $0) },
     ]
 
+    private static func clusterPolicy(
+        _ kind: ClusterPolicy.Kind, _ version: String, _ shortName: String
+    ) -> ResourceKind {
+        ResourceKind(
+            kind.rawValue, "policy.networking.k8s.io", [version], isClusterScoped: true, shortName: shortName,
+            unknownField: .error
+        ) { ClusterPolicy(reading: $0, as: kind) }
+    }
+
     /// Kinds by name: their groups tell those with the same name apart.
     static let byName: [String: ResourceKind] = Dictionary(all.map { ($0.kind, $0) }) { first, _ in first }
 
@@ -78,7 +95,7 @@ enum ResourceKinds {
         return all.first { kind in
             let singular = kind.kind.lowercased()
             let plural = singular.hasSuffix("y") ? singular.dropLast() + "ies" : singular + "s"
-            return name == singular || name == plural
+            return name == singular || name == plural || name == kind.shortName
         }
     }
 }
@@ -87,9 +104,9 @@ enum ResourceKinds {
 enum UnreadKinds {
     /// Ignoring these would give wrong verdicts, so they are refused.
     static let consequential: Set<String> = [
-        "ASMEgressTrafficPolicy", "AdminNetworkPolicy", "AuthorizationPolicy", "BaselineAdminNetworkPolicy",
-        "CiliumClusterwideNetworkPolicy", "CiliumEgressGatewayPolicy", "CiliumNetworkPolicy", "ClusterNetworkPolicy",
-        "CronJob", "EgressFirewall", "EgressNetworkPolicy", "EndpointSlice", "Endpoints", "EnvoyFilter",
+        "ASMEgressTrafficPolicy", "AuthorizationPolicy", "CiliumClusterwideNetworkPolicy",
+        "CiliumEgressGatewayPolicy", "CiliumNetworkPolicy", "CronJob", "EgressFirewall", "EgressNetworkPolicy",
+        "EndpointSlice", "Endpoints", "EnvoyFilter",
         // Istio's own Gateway is read; this is the one of the Gateway API.
         "FQDNNetworkPolicy", "Gateway", "GlobalNetworkPolicy", "GlobalNetworkSet", "GRPCRoute", "HTTPRoute",
         "IstioControlPlane", "NetworkPolicy", "NetworkSet", "ProxyConfig", "ReplicationController",

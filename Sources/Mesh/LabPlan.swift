@@ -115,12 +115,13 @@ package struct FirewallPlan: Sendable, Equatable {
 
 /// Why the node dropped a packet.
 package struct DropReason: Sendable, Equatable {
-    package var pod: PodID
+    /// nil: the pod whose address is the packet's source (Egress) or destination (Ingress).
+    package var pod: PodID?
     package var direction: NetworkPolicy.Direction
-    /// The policies that isolate the pod in that direction.
+    /// The policies that isolate the pod in that direction, or the rule that denies.
     package var policies: [Origin]
 
-    package init(pod: PodID, direction: NetworkPolicy.Direction, policies: [Origin]) {
+    package init(pod: PodID?, direction: NetworkPolicy.Direction, policies: [Origin]) {
         self.pod = pod
         self.direction = direction
         self.policies = policies

@@ -46,7 +46,8 @@ package struct LabPlanner: Sendable {
         diagnostics += outsideClusterDiagnostics() + unknownNodes
         diagnostics += GatewayChecks(cluster: cluster, resources: resources).diagnostics
         let dns = DNSPlanner(cluster: cluster, internet: internet).plan()
-        let policies = resources.resources(NetworkPolicy.self)
+        let policies = PolicySet(resources)
+        diagnostics += policies.diagnostics
         let boundary = BoundaryPlanner(cluster: cluster, boundary: boundary, scenario: name)
         let table = boundary.table
         let pods = pods(of: cluster, resources, dns, &diagnostics)
@@ -129,7 +130,7 @@ package struct LabPlanner: Sendable {
     }
 
     /// What was assumed where Kubernetes leaves a choice (networkpolicy.md, `impl`), and where the lab differs.
-    private static func assumptions(_ policies: [NetworkPolicy], _ mesh: MeshConfig) -> [String] {
+    private static func assumptions(_ policies: PolicySet, _ mesh: MeshConfig) -> [String] {
         let logging =
             mesh.accessLogFile == nil
             ? ["access logs are kept although the mesh does not ask for them (accessLogFile is not set)"] : []

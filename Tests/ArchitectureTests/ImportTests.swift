@@ -21,10 +21,11 @@ private let allowed: [String: Set<String>] = [
     "Envoy": Set(["NetworkAddresses", "ProxyModel", "Proxy", "Netlink"]).union(nio),
     "DNS": Set(["NetworkAddresses", "Proxy", "CLdns"]).union(nio),
     "Mesh": ["NetworkAddresses", "Manifests", "ProxyModel", "Nftables"],
+    "PolicyOracle": ["NetworkAddresses", "Manifests"],
     "Evidence": ["NetworkAddresses", "Manifests"],
     "Lab": Set([
-        "NetworkAddresses", "Mesh", "Evidence", "Manifests", "Proxy", "ProxyModel", "Envoy", "DNS", "Nftables",
-        "Netlink", "CLinux", "NIOTLS", "NIOSSL", "NIOHTTP2", "NIOHPACK",
+        "NetworkAddresses", "Mesh", "PolicyOracle", "Evidence", "Manifests", "Proxy", "ProxyModel", "Envoy", "DNS",
+        "Nftables", "Netlink", "CLinux", "NIOTLS", "NIOSSL", "NIOHTTP2", "NIOHPACK",
         "X509", "Crypto", "SwiftASN1",
     ]).union(nio),
     "Reports": ["NetworkAddresses", "Evidence", "Manifests"],

@@ -14,6 +14,11 @@ struct MiniLab {
     let log: PacketLog
     private var pods: [PodID: NetworkNamespace] = [:]
 
+    /// The node's end of its link to the internet.
+    static let nodeMAC = MACAddress(local: 1)
+    /// The internet's end, in its namespace.
+    static let internetLink: Int32 = 4
+
     private static let gateways = [IPAddress(169, 254, 1, 1), IPAddress(family: .ipv6, value: 0xfe80 << 112 | 1)]
     private static let uplinks = [IPAddress(169, 254, 2, 2), IPAddress(family: .ipv6, value: 0xfe80 << 112 | 2)]
 
@@ -24,7 +29,7 @@ struct MiniLab {
         log = try node.enter {
             try PacketLog(groups: [LabConstants.dropLogGroup, LabConstants.boundaryLogGroup])
         }
-        let (nodeMAC, internetMAC) = (MACAddress(local: 1), MACAddress(local: 2))
+        let (nodeMAC, internetMAC) = (Self.nodeMAC, MACAddress(local: 2))
         var onNode = RouteBatch()
         onNode.setLink(index: 1, isUp: true)
         onNode.addVeth(

@@ -47,7 +47,7 @@ struct NodeRulesetBehaviourKernelTests {
             if probe.transport == .tcp { client.startConnecting(to: target) } else { try client.send(to: target) }
             let drop = try #require(try lab.logged(to: target, probe.transport))
             let reason = try #require(lab.plan.node.dropReasons[drop.prefix])
-            #expect(drop.group == LabConstants.dropLogGroup && reason.pod.name == "sleep")
+            #expect(drop.group == LabConstants.dropLogGroup && reason.pod?.name == "sleep")
             #expect(reason.direction == .egress && reason.policies.count == 1)
             return
         }

@@ -168,6 +168,7 @@ final class DropReasons: Sendable {
     private struct State {
         var reasons: [String: DropReason] = [:]
         var firewall: FirewallPlan?
+        var pods: [IPAddress: PodID] = [:]
     }
 
     private let place: String
@@ -176,7 +177,13 @@ final class DropReasons: Sendable {
     /// - Parameter place: `node`, or the name of one of several.
     init(at place: String) { self.place = place }
 
-    func add(_ new: [String: DropReason]) { state.withLockedValue { $0.reasons.merge(new) { $1 } } }
+    func add(_ new: [String: DropReason], pods: [PodPlan]) {
+        let addresses = pods.flatMap { pod in pod.pod.addresses.map { ($0, pod.pod.id) } }
+        state.withLockedValue {
+            $0.reasons.merge(new) { $1 }
+            $0.pods.merge(addresses) { $1 }
+        }
+    }
 
     /// The boundary is at this place too, with this firewall.
     func set(_ firewall: FirewallPlan?) { state.withLockedValue { $0.firewall = firewall } }
@@ -192,8 +199,10 @@ final class DropReasons: Sendable {
         guard let reason = state.reasons[prefix] else {
             return DropSeen(at: place, tuple: tuple, direction: prefix, pod: "?", policies: [], timeMs: timeMs)
         }
+        let end = reason.direction == .egress ? tuple.source : tuple.destination
+        let pod = reason.pod ?? state.pods[end.address]
         return DropSeen(
-            at: place, tuple: tuple, direction: reason.direction.rawValue.lowercased(), pod: "\(reason.pod)",
-            policies: reason.policies.map(\.description), timeMs: timeMs)
+            at: place, tuple: tuple, direction: reason.direction.rawValue.lowercased(),
+            pod: pod.map(\.description) ?? "?", policies: reason.policies.map(\.description), timeMs: timeMs)
     }
 }

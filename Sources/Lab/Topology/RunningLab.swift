@@ -184,7 +184,7 @@ package actor RunningLab {
     private func installRules(of plan: LabPlan) throws {
         boundaryReasons.set(plan.firewall)
         for (position, (node, new)) in zip(nodes, plan.nodes).enumerated() {
-            node.dropReasons.add(new.dropReasons)
+            node.dropReasons.add(new.dropReasons, pods: plan.pods)
             let old = self.plan?.nodes[position].ruleset
             if old != new.ruleset { try rulesets.install(new.ruleset, in: node.namespace, replacing: old) }
         }

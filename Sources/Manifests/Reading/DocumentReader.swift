@@ -34,7 +34,7 @@ struct DocumentReader {
             return []
         }
         let subject = FieldReader.Subject(
-            kind: kind, log: log, acceptsSnakeCase: known.group.hasSuffix("istio.io"))
+            kind: kind, log: log, acceptsSnakeCase: known.group.hasSuffix("istio.io"), unknownField: known.unknownField)
         let root = FieldReader(node: document, path: "", subject: subject)
         guard
             let metadata = ObjectMeta(

@@ -54,7 +54,10 @@ extension ObjectMeta {
         var namespace = ""
         if let field = field["namespace"] {
             if isClusterScoped {
-                field.warn("\(object.subject.kind) has no namespace; this one is ignored")
+                let isError = object.subject.unknownField == .error
+                field.say(
+                    object.subject.unknownField,
+                    "\(object.subject.kind) has no namespace" + (isError ? "" : "; this one is ignored"))
             } else {
                 guard let text = field.string else { return nil }
                 namespace = text

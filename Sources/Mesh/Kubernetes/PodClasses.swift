@@ -36,4 +36,10 @@ struct PodClasses {
     func select(namespace: String, where matches: ([String: String]) -> Bool) -> [Int] {
         (byNamespace[namespace] ?? []).filter { matches(all[$0].labels) }
     }
+
+    /// The groups of all namespaces that a cluster-wide selection means.
+    func select(_ pods: ClusterPolicy.Pods, in cluster: Cluster) -> [Int] {
+        byNamespace.keys.filter { pods.namespaces.matches(cluster.namespaces[$0] ?? [:]) }.sorted()
+            .flatMap { select(namespace: $0) { pods.pods?.matches($0) ?? true } }
+    }
 }

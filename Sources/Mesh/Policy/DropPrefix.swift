@@ -4,8 +4,8 @@ enum DropPrefix {
     static let longest = 120
 
     /// A text of at most `longest` bytes that `isFree` accepts; the same question always has the same answer.
-    static func unique(_ subject: String, policies: [String], isFree: (String) -> Bool) -> String {
-        let whole = clean("\(subject): NetworkPolicy " + policies.joined(separator: ", "))
+    static func unique(_ text: String, isFree: (String) -> Bool) -> String {
+        let whole = clean(text)
         var candidate = cut(whole, suffix: "")
         var number = 2
         while !isFree(candidate) {

@@ -5,7 +5,7 @@ package import Nftables
 /// Plans what each node does with packets: translation for Services, NetworkPolicies for its own pods.
 struct NodePlanner {
     let cluster: Cluster
-    let policies: [NetworkPolicy]
+    let policies: PolicySet
 
     /// - Parameter boundary: the rules of the way out, which the only node of a lab has itself.
     func plans(boundary: Table) -> [NodePlan] {

@@ -11,7 +11,7 @@ struct PeerSets {
     }
 
     /// What a list of peers selects: groups of pods, and addresses given as blocks.
-    private struct Selected: Hashable {
+    struct Selected: Hashable {
         var classes: [Int]
         var blocks: IPPrefixSet
     }
@@ -27,10 +27,9 @@ struct PeerSets {
         self.classes = classes
     }
 
-    mutating func names(of peers: [NetworkPolicy.Peer], policyNamespace: String) -> Names {
-        let selected = select(peers, policyNamespace)
+    mutating func names(of selected: Selected) -> Names {
         if let names = known[selected] { return names }
-        let addresses = selected.classes.flatMap { classes.all[$0].pods }.flatMap { cluster.pods[$0].addresses }
+        let addresses = pods(in: selected.classes).flatMap { cluster.pods[$0].addresses }
         let whole = IPPrefixSet(addresses.map { IPPrefix($0) }).union(selected.blocks)
         let names = Names(
             ipv4: name(of: whole.restricted(to: .ipv4), .ipv4Address, "peers"),
@@ -40,10 +39,9 @@ struct PeerSets {
     }
 
     /// The pods that peers select, as positions in the cluster's list; without peers all that a policy can mean.
-    func pods(of peers: [NetworkPolicy.Peer]?, policyNamespace: String) -> [Int] {
-        let chosen = peers.map { select($0, policyNamespace).classes } ?? Array(classes.all.indices)
-        return chosen.flatMap { classes.all[$0].pods }.sorted()
-    }
+    func pods(of selected: Selected?) -> [Int] { pods(in: selected?.classes ?? Array(classes.all.indices)) }
+
+    func pods(in groups: [Int]) -> [Int] { groups.flatMap { classes.all[$0].pods }.sorted() }
 
     /// The set of the address and port that a named port means in each of `pods`; nil where it means none.
     mutating func name(ofPort name: String, _ transport: IPProtocol, in pods: [Int], _ family: IPFamily) -> String? {
@@ -61,24 +59,37 @@ struct PeerSets {
         return set.name
     }
 
-    private func select(_ peers: [NetworkPolicy.Peer], _ policyNamespace: String) -> Selected {
+    /// What a NetworkPolicy's peers select.
+    func select(_ peers: [NetworkPolicy.Peer], policyNamespace: String) -> Selected {
         var chosen: Set<Int> = []
         var blocks = IPPrefixSet()
         for peer in peers {
             switch peer {
-            case .pods(let namespaces, let pods):
-                let names =
-                    namespaces.map { selector in
-                        classes.byNamespace.keys.filter { selector.matches(cluster.namespaces[$0] ?? [:]) }
-                    } ?? [policyNamespace]
-                for name in names {
-                    chosen.formUnion(classes.select(namespace: name) { pods?.matches($0) ?? true })
-                }
+            case .pods(let namespaces?, let pods):
+                chosen.formUnion(classes.select(.init(namespaces: namespaces, pods: pods), in: cluster))
+            case .pods(nil, let pods):
+                chosen.formUnion(classes.select(namespace: policyNamespace) { pods?.matches($0) ?? true })
             case .ipBlock(let prefix, let except):
                 blocks = blocks.union(IPPrefixSet([prefix]).subtracting(IPPrefixSet(except)))
             }
         }
         return Selected(classes: chosen.sorted(), blocks: blocks)
+    }
+
+    /// What a cluster-wide policy's peers select; names of domains have no addresses before they are looked up.
+    func select(_ peers: [ClusterPolicy.Peer]) -> Selected {
+        var chosen: Set<Int> = []
+        var blocks: [IPPrefix] = []
+        for peer in peers {
+            switch peer {
+            case .pods(let pods): chosen.formUnion(classes.select(pods, in: cluster))
+            case .nodes(let selector):
+                blocks += cluster.nodes.filter { selector.matches($0.labels) }.flatMap(\.addresses).map { IPPrefix($0) }
+            case .networks(let networks): blocks += networks
+            case .domainNames: break
+            }
+        }
+        return Selected(classes: chosen.sorted(), blocks: IPPrefixSet(blocks))
     }
 
     private mutating func name(of addresses: IPPrefixSet, _ type: DataType, _ word: String) -> String? {

@@ -2,10 +2,12 @@ import Manifests
 import NetworkAddresses
 import Nftables
 
-/// The node's table that judges forwarded packets by NetworkPolicies (networkpolicy.md §6).
+/// The node's table that judges packets by policies (networkpolicy.md §6, adminnetworkpolicy.md §9).
 ///
-/// The base chain finds a packet's pods by the interfaces of their links: first the source pod's chain for egress, then
-/// the destination pod's for ingress. A chain returns what it allows. Pods that the same policies isolate share a chain.
+/// Each direction has a base chain of its own, so that one that accepts leaves the other to be asked. It finds a packet's
+/// pod by the interface of its link, in three maps one after the other: the Admin tier's, which may decide or return, the
+/// NetworkPolicies', which always decides for the pods it has, and the Baseline tier's. Pods that the same policies select
+/// share a chain, so that a packet meets the rules of its own pods and no others.
 struct PolicyTable {
     static let name = "egress-lab-policy"
 
@@ -16,58 +18,48 @@ struct PolicyTable {
     /// Whose pods the table judges.
     private let node: String
     private let classes: PodClasses
-    private var sets: PeerSets
+    private var rules: PolicyRules
     private var chains: [Chain] = []
+    private var maps: [NamedSet] = []
 
-    init(cluster: Cluster, policies: [NetworkPolicy], node: String) {
+    init(cluster: Cluster, policies: PolicySet, node: String) {
         self.cluster = cluster
         self.node = node
         classes = PodClasses(cluster.pods)
-        sets = PeerSets(cluster: cluster, classes: classes)
-        compile(policies)
+        rules = PolicyRules(sets: PeerSets(cluster: cluster, classes: classes))
+        if !policies.isEmpty { compile(policies) }
     }
 
-    /// Where a packet's pod is: the interface it came from, or the one it leaves by.
-    private static func interface(_ direction: NetworkPolicy.Direction) -> Field {
-        direction == .egress ? .metaIifname : .metaOifname
-    }
-
-    private static func word(_ direction: NetworkPolicy.Direction) -> String { direction.rawValue.lowercased() }
-
-    private mutating func compile(_ policies: [NetworkPolicy]) {
-        var maps: [NamedSet] = []
-        var dispatch: [Rule] = []
-        var isolated: Set<Int> = []
+    private mutating func compile(_ policies: PolicySet) {
+        var bases: [Chain] = []
+        let judgesNode = policies.clusterPolicies.contains { !$0.egress.isEmpty }
         for direction in [NetworkPolicy.Direction.egress, .ingress] {
-            let groups = groups(of: policies, direction)
-            guard !groups.isEmpty else { continue }
-            let word = Self.word(direction)
-            let (chainOf, dropOf) = add(groups, policies, direction)
-            maps.append(.verdictMap(name: word, keys: [.interfaceName], elements: chainOf))
-            maps.append(.verdictMap(name: "\(word)-drop", keys: [.interfaceName], elements: dropOf))
-            dispatch.append(Rule(VerdictMap([Self.interface(direction)], .named(word))))
-            isolated.formUnion(groups.flatMap(\.pods))
+            let admin = add(.admin, policies, direction)
+            let isolated = add(policies.networkPolicies, direction, isNodeJudged: direction == .egress && judgesNode)
+            let baseline = add(.baseline, policies, direction)
+            guard admin != nil || isolated != nil || baseline != nil else { continue }
+            bases.append(
+                Chain(
+                    direction.word,
+                    base: BaseChain(type: .filter, hook: .forward, priority: direction == .egress ? 0 : 1),
+                    rules: [Self.known] + [admin, isolated?.toItself, isolated?.dispatch, baseline].compactMap(\.self)))
+            if direction == .egress, admin != nil || baseline != nil {
+                bases.append(
+                    Chain(
+                        "to-node", base: BaseChain(type: .filter, hook: .input, priority: 0),
+                        rules: [Rule(Match.linkControl, Verdict.accept), Self.known]
+                            + [admin, isolated?.toNode, baseline].compactMap(\.self)))
+            }
         }
-        guard !dispatch.isEmpty else { return }
-        // Back out through the link it came by: a pod that called itself through a Service.
-        let toItself = NamedSet(
-            name: "to-itself", keys: [.interfaceName, .interfaceName],
-            elements: isolated.sorted().map { position in
-                let link = Value.interface(cluster.pods[position].nodeInterface)
-                return SetElement(link, link)
-            })
-        let base = Chain(
-            "forward", base: BaseChain(type: .filter, hook: .forward, priority: 0),
-            rules: [
-                Rule(Match(.ctState, .ctState([.established, .related])), Verdict.accept),
-                Rule(Match([.metaIifname, .metaOifname], in: toItself.name), Verdict.accept),
-            ] + dispatch)
-        table = Table(name: Self.name, sets: sets.all + [toItself] + maps, chains: [base] + chains)
+        guard !bases.isEmpty else { return }
+        table = Table(name: Self.name, sets: rules.sets.all + maps, chains: bases + chains)
     }
+
+    private static let known = Rule(Match(.ctState, .ctState([.established, .related])), Verdict.accept)
 
     // MARK: Groups
 
-    /// Pods that are isolated by the same policies.
+    /// Pods that the same policies select.
     private struct Group {
         /// Positions in the list of policies.
         var policies: [Int]
@@ -75,12 +67,11 @@ struct PolicyTable {
         var pods: [Int]
     }
 
-    private func groups(of policies: [NetworkPolicy], _ direction: NetworkPolicy.Direction) -> [Group] {
+    /// `selected` has the classes that each policy selects.
+    private func groups(_ selected: [[Int]]) -> [Group] {
         var selecting: [[Int]] = Array(repeating: [], count: classes.all.count)
-        for (position, policy) in policies.enumerated() where policy.policyTypes.contains(direction) {
-            let selected = classes.select(
-                namespace: policy.metadata.namespace, where: policy.podSelector.matches)
-            for group in selected { selecting[group].append(position) }
+        for (position, group) in selected.enumerated() {
+            for number in group { selecting[number].append(position) }
         }
         var groups: [Group] = []
         var known: [[Int]: Int] = [:]
@@ -97,42 +88,79 @@ struct PolicyTable {
         return groups.filter { !$0.pods.isEmpty }
     }
 
-    /// Adds the chains of all groups; gives the elements that lead packets to them.
+    private func link(_ position: Int) -> Value { .interface(cluster.pods[position].nodeInterface) }
+
+    // MARK: NetworkPolicies
+
+    /// How a base chain asks the NetworkPolicies of one direction.
+    private struct Isolation {
+        /// Back out through the link it came by: a pod that called itself through a Service.
+        var toItself: Rule
+        var dispatch: Rule
+        /// A pod always reaches its own node, as far as NetworkPolicies are concerned.
+        var toNode: Rule?
+    }
+
+    /// Adds the chains of the pods that are isolated in a direction; nil where none is.
     private mutating func add(
-        _ groups: [Group], _ policies: [NetworkPolicy], _ direction: NetworkPolicy.Direction
-    ) -> (chains: [SetElement], drops: [SetElement]) {
-        let word = Self.word(direction)
+        _ policies: [NetworkPolicy], _ direction: NetworkPolicy.Direction, isNodeJudged: Bool
+    ) -> Isolation? {
+        let groups = groups(
+            policies.map { policy in
+                guard policy.policyTypes.contains(direction) else { return [] }
+                return classes.select(namespace: policy.metadata.namespace, where: policy.podSelector.matches)
+            })
+        guard !groups.isEmpty else { return nil }
+        let word = direction.word
         var chainOf: [SetElement] = []
         var dropOf: [SetElement] = []
         for (number, group) in groups.enumerated() {
             let chain = "\(word)-\(number + 1)"
-            var rules: [Rule] = []
-            for position in group.policies { rules += self.rules(of: policies[position], direction) }
-            rules.append(Rule(VerdictMap([Self.interface(direction)], .named("\(word)-drop"))))
-            chains.append(Chain(chain, rules: rules))
             let isolating = group.policies.map { policies[$0] }
+            chains.append(
+                Chain(
+                    chain,
+                    rules: isolating.flatMap { rules.rules(of: $0, direction) }
+                        + [Rule(VerdictMap([direction.link], .named("\(word)-drop")))]))
             for position in group.pods {
                 let pod = cluster.pods[position]
                 let drop = "\(word)-drop-\(pod.nodeInterface)"
                 chains.append(Chain(drop, rules: dropRules(pod.id, direction, isolating)))
-                let link = Value.interface(pod.nodeInterface)
-                chainOf.append(SetElement(link, verdict: .jump(chain)))
-                dropOf.append(SetElement(link, verdict: .goto(drop)))
+                chainOf.append(SetElement(link(position), verdict: .goto(chain)))
+                dropOf.append(SetElement(link(position), verdict: .goto(drop)))
             }
         }
-        return (chainOf, dropOf)
+        let isolated = groups.flatMap(\.pods).sorted().map(link)
+        let toItself = NamedSet(
+            name: "\(word)-to-itself", keys: [.interfaceName, .interfaceName],
+            elements: isolated.map { SetElement($0, $0) })
+        maps += [
+            toItself, .verdictMap(name: word, keys: [.interfaceName], elements: chainOf),
+            .verdictMap(name: "\(word)-drop", keys: [.interfaceName], elements: dropOf),
+        ]
+        var toNode: Rule?
+        if isNodeJudged {
+            let set = NamedSet(name: "isolated", keys: [.interfaceName], elements: isolated.map { SetElement($0) })
+            maps.append(set)
+            toNode = Rule(Match([direction.link], in: set.name), Verdict.accept)
+        }
+        return Isolation(
+            toItself: Rule(Match([.metaIifname, .metaOifname], in: toItself.name), Verdict.accept),
+            dispatch: Rule(VerdictMap([direction.link], .named(word))), toNode: toNode)
     }
-
-    // MARK: Rules
 
     private mutating func dropRules(
         _ pod: PodID, _ direction: NetworkPolicy.Direction, _ policies: [NetworkPolicy]
     ) -> [Rule] {
-        let prefix = DropPrefix.unique(
-            "\(Self.word(direction)) \(pod)", policies: policies.map { "\($0.metadata.namespace)/\($0.metadata.name)" }
-        ) { dropReasons[$0] == nil }
-        dropReasons[prefix] = DropReason(
-            pod: pod, direction: direction, policies: policies.map { $0.origin() })
+        let names = policies.map { "\($0.metadata.namespace)/\($0.metadata.name)" }.joined(separator: ", ")
+        return dropRules(
+            "\(direction.word) \(pod): NetworkPolicy \(names)",
+            DropReason(pod: pod, direction: direction, policies: policies.map { $0.origin() }))
+    }
+
+    private mutating func dropRules(_ text: String, _ reason: DropReason) -> [Rule] {
+        let prefix = DropPrefix.unique(text) { dropReasons[$0] == nil }
+        dropReasons[prefix] = reason
         return [
             Rule(
                 Counter(),
@@ -141,77 +169,73 @@ struct PolicyTable {
         ]
     }
 
-    private mutating func rules(of policy: NetworkPolicy, _ direction: NetworkPolicy.Direction) -> [Rule] {
-        let list = direction == .egress ? policy.egress : policy.ingress
-        return list.enumerated().flatMap { number, rule in
-            let field = "spec.\(Self.word(direction))[\(number)]"
-            return rules(of: rule, in: policy, direction, comment: policy.origin(field, at: rule.location).description)
+    // MARK: Cluster-wide policies
+
+    /// Adds the chains of the pods that a tier's policies select and have rules for; nil where there are none.
+    private mutating func add(
+        _ tier: ClusterPolicy.Tier, _ policies: PolicySet, _ direction: NetworkPolicy.Direction
+    ) -> Rule? {
+        let policies = policies.clusterPolicies(in: tier).filter { !$0.rules(direction).isEmpty }
+        let selected = policies.map { classes.select($0.subject, in: cluster) }
+        let groups = groups(selected)
+        guard !groups.isEmpty else { return nil }
+        // A policy's rules depend on the policy alone, so the chains of several groups have the same ones.
+        var rulesOf: [Int: [Rule]] = [:]
+        let name = "\(direction.word)-\(tier.rawValue.lowercased())"
+        var chainOf: [SetElement] = []
+        for (number, group) in groups.enumerated() {
+            let chain = "\(name)-\(number + 1)"
+            for position in group.policies where rulesOf[position] == nil {
+                rulesOf[position] = tierRules(of: policies[position], direction, selected[position])
+            }
+            chains.append(Chain(chain, rules: group.policies.flatMap { rulesOf[$0] ?? [] }))
+            chainOf += group.pods.map { SetElement(link($0), verdict: .jump(chain)) }
         }
+        maps.append(.verdictMap(name: name, keys: [.interfaceName], elements: chainOf))
+        return Rule(VerdictMap([direction.link], .named(name)))
     }
 
-    private mutating func rules(
-        of rule: NetworkPolicy.Rule, in policy: NetworkPolicy, _ direction: NetworkPolicy.Direction, comment: String
+    private mutating func tierRules(
+        of policy: ClusterPolicy, _ direction: NetworkPolicy.Direction, _ subject: [Int]
     ) -> [Rule] {
-        let ports = rule.ports.map { matches(of: $0) } ?? [[]]
-        let peers = rule.peers.map { self.matches(of: $0, policy, direction) }
-        var found = (peers.map { $0.map(\.match) } ?? [[]]).flatMap { peer in ports.map { peer + $0 } }
-        // A named port belongs to the destination. Its set tells the peers of egress already; those of ingress are the
-        // sources.
-        for (family, match) in (rule.ports ?? []).flatMap({ matches(ofNamed: $0, rule, policy, direction) }) {
-            if direction == .ingress, let peers {
-                found += peers.filter { $0.family == family }.map { $0.match + match }
-            } else {
-                found.append(match)
+        policy.rules(direction).enumerated().flatMap { position, rule -> [Rule] in
+            let matches = rules.matches(of: rule, direction, subject)
+            guard !matches.isEmpty else { return [] }
+            let origin = policy.origin(direction, rule: position)
+            let verdict: Verdict
+            switch rule.action {
+            case .accept: verdict = .accept
+            case .pass: verdict = .return
+            case .deny:
+                let chain = "\(policy.policyKind.rawValue)/\(policy.metadata.name)/\(direction.word)/\(position)"
+                let field = "\(direction.word)[\(position)]" + (rule.name.map { " \($0)" } ?? "")
+                chains.append(
+                    Chain(
+                        chain,
+                        rules: dropRules(
+                            "\(policy.policyKind.rawValue) \(policy.metadata.name) \(field)",
+                            DropReason(pod: nil, direction: direction, policies: [origin]))))
+                verdict = .goto(chain)
             }
-        }
-        return found.map { Rule($0 + [Counter(), Verdict.return], comment: comment) }
-    }
-
-    private typealias FamilyMatch = (family: IPFamily, match: [any Statement])
-
-    /// One match for each family in which the peers have addresses.
-    private mutating func matches(
-        of peers: [NetworkPolicy.Peer], _ policy: NetworkPolicy, _ direction: NetworkPolicy.Direction
-    ) -> [FamilyMatch] {
-        let names = sets.names(of: peers, policyNamespace: policy.metadata.namespace)
-        let fields: (ipv4: Field, ipv6: Field) = direction == .egress ? (.ipDaddr, .ip6Daddr) : (.ipSaddr, .ip6Saddr)
-        return [
-            names.ipv4.map { (.ipv4, [Match([fields.ipv4], in: $0)]) },
-            names.ipv6.map { (.ipv6, [Match([fields.ipv6], in: $0)]) },
-        ].compactMap(\.self)
-    }
-
-    /// One match for each family in which the port's name means something.
-    private mutating func matches(
-        ofNamed port: NetworkPolicy.Port, _ rule: NetworkPolicy.Rule, _ policy: NetworkPolicy,
-        _ direction: NetworkPolicy.Direction
-    ) -> [FamilyMatch] {
-        guard case .named(let name) = port.number else { return [] }
-        let namespace = policy.metadata.namespace
-        let destinations =
-            direction == .egress
-            ? sets.pods(of: rule.peers, policyNamespace: namespace)
-            : sets.pods(of: [.pods(namespaces: nil, pods: policy.podSelector)], policyNamespace: namespace)
-        let field: Field = port.transport == .udp ? .udpDport : port.transport == .sctp ? .sctpDport : .tcpDport
-        return IPFamily.allCases.compactMap { family in
-            sets.name(ofPort: name, port.transport, in: destinations, family).map {
-                (family, [Match([family == .ipv4 ? .ipDaddr : .ip6Daddr, field], in: $0)])
-            }
+            return matches.map { Rule($0 + [Counter(), verdict], comment: origin.description) }
         }
     }
+}
 
-    /// One match for each transport protocol.
-    private func matches(of ports: [NetworkPolicy.Port]) -> [[any Statement]] {
-        let fields: [(IPProtocol, Field)] = [(.tcp, .tcpDport), (.udp, .udpDport), (.sctp, .sctpDport)]
-        return fields.compactMap { transport, field in
-            let numbers = ports.filter { $0.transport == transport }.map(\.number)
-            if numbers.contains(.all) { return [Match(.metaL4proto, .proto(transport))] }
-            let ranges = numbers.compactMap { number -> PortRange? in
-                guard case .range(let range) = number else { return nil }
-                return range
-            }
-            guard let first = ranges.first else { return nil }
-            return [Match(field, Set(ranges).count == 1 ? .ports(first) : .set(ranges.map(Value.ports)))]
+extension NetworkPolicy.Direction {
+    /// As chains, maps and logs are called.
+    var word: String { rawValue.lowercased() }
+
+    /// Where a packet's pod is: the interface it came from, or the one it leaves by.
+    var link: Field { self == .egress ? .metaIifname : .metaOifname }
+
+    /// Where a packet's peer is.
+    func peer(_ family: IPFamily) -> Field {
+        switch (self, family) {
+        case (.egress, .ipv4): .ipDaddr
+        case (.egress, .ipv6): .ip6Daddr
+        case (.ingress, .ipv4): .ipSaddr
+        case (.ingress, .ipv6): .ip6Saddr
         }
     }
 }

@@ -1,0 +1,115 @@
+import Manifests
+import Mesh
+import NetworkAddresses
+import PolicyOracle
+import Testing
+
+/// A cluster whose policies change, asked packet by packet, in the kernel and by the oracle, which must agree.
+final class PolicyCluster {
+    private var fixture: KubernetesFixture
+    private var probes: PolicyProbes
+    private(set) var plan: LabPlan
+    private(set) var diagnostics: [Diagnostic] = []
+
+    init(_ yaml: String) throws {
+        fixture = KubernetesFixture(yaml)
+        (plan, diagnostics) = fixture.planAndDiagnose()
+        probes = try PolicyProbes(plan)
+    }
+
+    /// Applies objects; they are in force when it returns.
+    func apply(_ yaml: String) throws {
+        fixture.apply(yaml)
+        try update()
+    }
+
+    func delete(_ kind: String, _ name: String, in namespace: String = "") throws {
+        fixture.delete(kind, namespace, name)
+        try update()
+    }
+
+    /// Puts other objects of these kinds in the place of all that there are.
+    func replacePolicies(by resources: [any Resource]) throws {
+        for old in fixture.resources.all where old is NetworkPolicy || old is ClusterPolicy {
+            fixture.resources.delete(old.id)
+        }
+        for resource in resources { fixture.resources.apply(resource) }
+        try update()
+    }
+
+    private func update() throws {
+        (plan, diagnostics) = fixture.planAndDiagnose()
+        #expect(diagnostics.allSatisfy { $0.severity < .unsupported }, "\(diagnostics)")
+        try probes.install(plan)
+    }
+
+    var resources: ResourceSet { fixture.resources }
+
+    // MARK: Asking
+
+    struct Answer {
+        var probe: PolicyProbe
+        var fate: PolicyFate
+        var prediction: PolicyPrediction
+    }
+
+    /// Sends the packets; each fate must be what the oracle predicts.
+    func ask(_ list: [PolicyProbe], sourceLocation: Testing.SourceLocation = #_sourceLocation) throws -> [Answer] {
+        let oracle = PolicyOracle(world)
+        let fates = try probes.send(list)
+        return zip(list, fates).map { probe, fate in
+            let prediction = oracle.judge(packet(probe))
+            #expect(fate != .lost, "\(probe) was neither passed nor dropped", sourceLocation: sourceLocation)
+            #expect(
+                prediction.isAllowed == !fate.isDropped,
+                "\(probe): the kernel says \(fate), the oracle \(prediction.reasons)", sourceLocation: sourceLocation)
+            return Answer(probe: probe, fate: fate, prediction: prediction)
+        }
+    }
+
+    private func packet(_ probe: PolicyProbe) -> PolicyPacket {
+        let source: IPAddress =
+            switch probe.from {
+            case .internet(let address): address
+            case .node: plan.node.addresses.first { $0.family == probe.to.address.family } ?? .anyIPv4
+            case .pod(let id):
+                plan.pod(id.name, in: id.namespace)?.pod.addresses.first { $0.family == probe.to.address.family }
+                    ?? .anyIPv4
+            }
+        let behind = plan.translations[probe.to]?.first
+        return PolicyPacket(
+            transport: probe.transport, source: source, destination: behind ?? probe.to, isTranslated: behind != nil)
+    }
+
+    var world: PolicyWorld {
+        var namespaces: [String: [String: String]] = [:]
+        for namespace in fixture.resources.resources(Namespace.self) {
+            namespaces[namespace.metadata.name] = namespace.metadata.labels
+        }
+        let labels = Dictionary(
+            fixture.resources.resources(Node.self).map { ($0.metadata.name, $0.metadata.labels) }
+        ) { $1 }
+        let pods = plan.pods.map(\.pod).filter { !$0.spec.hostNetwork }
+        return PolicyWorld(
+            namespaces: namespaces,
+            pods: pods.map { pod in
+                PolicyWorld.Pod(
+                    namespace: pod.id.namespace, name: pod.id.name, labels: pod.labels, addresses: pod.addresses,
+                    ports: pod.spec.containers.flatMap(\.ports).compactMap { port in
+                        port.name.map { .init(name: $0, transport: port.transport, number: port.number) }
+                    }, node: pod.node)
+            },
+            nodes: [
+                PolicyWorld.Node(
+                    name: plan.node.name,
+                    labels: (labels[plan.node.name] ?? [:]).merging(["kubernetes.io/os": "linux"]) { own, _ in own },
+                    addresses: plan.node.addresses)
+            ],
+            networkPolicies: fixture.resources.resources(NetworkPolicy.self),
+            clusterPolicies: fixture.resources.resources(ClusterPolicy.self))
+    }
+
+    func address(_ name: String, in namespace: String, _ family: IPFamily = .ipv4) throws -> IPAddress {
+        try #require(plan.pod(name, in: namespace)?.pod.addresses.first { $0.family == family })
+    }
+}
