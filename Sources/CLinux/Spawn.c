@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -132,6 +133,7 @@ static _Noreturn void run_child(const struct clinux_spawn_spec *spec, int pipe) 
         fail(pipe, CLINUX_SPAWN_HOSTNAME, 0);
     lay_over(pipe, spec->overlays, spec->overlay_count);
     pipe = arrange_descriptors(pipe, spec->fds, spec->fd_count);
+    if (spec->controlling_terminal && ioctl(0, TIOCSCTTY, 0) != 0) fail(pipe, CLINUX_SPAWN_DESCRIPTORS, 0);
     if (spec->directory != NULL && chdir(spec->directory) != 0) fail(pipe, CLINUX_SPAWN_DIRECTORY, 0);
     if (spec->set_credentials) {
         // The raw calls: glibc's wrappers signal every thread of a process, and this one has none of them.
@@ -142,7 +144,7 @@ static _Noreturn void run_child(const struct clinux_spawn_spec *spec, int pipe) 
     if (spec->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         fail(pipe, CLINUX_SPAWN_CREDENTIALS, 0);
     // After the change of user, which clears it.
-    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (!spec->outlives_parent) prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     execve(spec->path, spec->arguments, spec->environment);
     fail(pipe, CLINUX_SPAWN_EXEC, 0);
 }

@@ -16,6 +16,7 @@ package final class ChildProcess: Sendable {
     package let processID: Int32
     private let descriptor: FileDescriptor
     private let ended = Mutex<ExitStatus?>(nil)
+    private let isReleased = Mutex(false)
 
     /// A descriptor that becomes readable when the child has ended.
     package var pidfd: Int32 { descriptor.number }
@@ -25,7 +26,7 @@ package final class ChildProcess: Sendable {
     }
 
     deinit {
-        guard ended.withLock({ $0 }) == nil else { return }
+        guard ended.withLock({ $0 }) == nil, !isReleased.withLock({ $0 }) else { return }
         clinux_pidfd_send_signal(descriptor.number, SIGKILL)
         var status: Int32 = 0
         clinux_wait(processID, 1, &status)
@@ -56,6 +57,9 @@ package final class ChildProcess: Sendable {
             throw KernelError("signal", "process \(processID)", errno: errno)
         }
     }
+
+    /// Leaves the child to itself: it runs on when this handle is gone.
+    package func release() { isReleased.withLock { $0 = true } }
 
     /// Ends the child at once.
     package func kill() { clinux_pidfd_send_signal(descriptor.number, SIGKILL) }

@@ -72,6 +72,10 @@ package struct ChildSpecification: Sendable {
     package var forbidsNewPrivileges = false
     /// Stays in our session and process group, so that the terminal's ^C reaches it, too.
     package var keepsSession = false
+    /// Its standard input is a terminal, which becomes its session's own: ^C there reaches what runs in it.
+    package var hasControllingTerminal = false
+    /// Lives on when this process ends; let go of its handle with `ChildProcess.release`.
+    package var outlivesParent = false
 
     /// A child that runs `executable` with `arguments` (without the program's name).
     package init(_ executable: String, _ arguments: [String] = [], environment: [String] = []) {
@@ -138,6 +142,8 @@ package struct ChildSpecification: Sendable {
                         spec.gid = identity?.gid ?? 0
                         spec.no_new_privileges = forbidsNewPrivileges ? 1 : 0
                         spec.keep_session = keepsSession ? 1 : 0
+                        spec.controlling_terminal = hasControllingTerminal ? 1 : 0
+                        spec.outlives_parent = outlivesParent ? 1 : 0
                         return withExtendedLifetime(namespace) { body(&spec) }
                     }
                 }

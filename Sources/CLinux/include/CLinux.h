@@ -126,6 +126,10 @@ struct clinux_spawn_spec {
     int no_new_privileges;
     /// Nonzero: stay in the parent's session and process group.
     int keep_session;
+    /// Nonzero: descriptor 0 is a terminal, and becomes the one that the child's session is controlled by.
+    int controlling_terminal;
+    /// Nonzero: the child lives on when this process ends.
+    int outlives_parent;
 };
 
 struct clinux_spawn_failure {
@@ -155,6 +159,25 @@ int clinux_wait(pid_t pid, int block, int *status);
 static inline int clinux_exited(int status) { return (status & 0x7f) == 0; }
 static inline int clinux_exit_code(int status) { return (status >> 8) & 0xff; }
 static inline int clinux_termination_signal(int status) { return status & 0x7f; }
+
+// MARK: Descriptors over sockets
+
+/// Sends `length` bytes, and with the first of them `count` descriptors (at most CLINUX_MAX_DESCRIPTORS); `sendmsg(2)`.
+/// The number of bytes sent, or -1 with errno.
+ssize_t clinux_send_descriptors(int socket, const void *bytes, size_t length, const int *descriptors, size_t count);
+
+/// Receives up to `length` bytes and the descriptors that came with them, which the caller then owns (close-on-exec);
+/// `*count` is their number. The number of bytes, 0 at the end, or -1 with errno; EMSGSIZE when more came than fit.
+ssize_t clinux_receive_descriptors(int socket, void *bytes, size_t length, int *descriptors, size_t *count);
+
+enum { CLINUX_MAX_DESCRIPTORS = 8 };
+
+/// Opens both sides of a pseudo-terminal: the controller's, and the one for a program (opened without its path, which
+/// this mount namespace may not have). 0, or -1 with errno.
+int clinux_open_terminal(int *controller, int *program);
+
+/// The user at the other end of a Unix socket, as it was when the two were connected; 0, or -1 with errno.
+int clinux_peer_user(int socket, uid_t *user);
 
 // MARK: Mounts of the calling process's mount namespace
 
