@@ -268,5 +268,6 @@ package final class EnvoyDataPlane: DataPlane {
     }
 
     package func accessLogLines() -> [String] { log.lines() }
+    package func accessLogLines(after count: Int) -> (lines: [String], count: Int) { log.lines(after: count) }
     package func accessLogRecords() -> [AccessLogRecord] { log.records() }
 }

@@ -5,18 +5,35 @@ import ProxyModel
 final class EnvoyRecordLog: Sendable {
     static let limit = 100_000
 
-    private typealias Entry = (record: AccessLogRecord, line: String?)
+    private struct State {
+        var entries: [(record: AccessLogRecord, line: String?)] = []
+        /// How many there have ever been.
+        var count = 0
+    }
 
-    private let entries = NIOLockedValueBox<[Entry]>([])
+    private let state = NIOLockedValueBox(State())
 
     func append(_ record: AccessLogRecord, line: String?) {
-        entries.withLockedValue { entries in
-            entries.append((record, line))
+        state.withLockedValue { state in
+            state.count += 1
+            state.entries.append((record, line))
             // In bulk, because taking away at the front moves the rest.
-            if entries.count >= Self.limit + Self.limit / 10 { entries.removeFirst(entries.count - Self.limit) }
+            if state.entries.count >= Self.limit + Self.limit / 10 {
+                state.entries.removeFirst(state.entries.count - Self.limit)
+            }
         }
     }
 
-    func records() -> [AccessLogRecord] { entries.withLockedValue { $0.suffix(Self.limit).map(\.record) } }
-    func lines() -> [String] { entries.withLockedValue { $0.suffix(Self.limit).compactMap(\.line) } }
+    func records() -> [AccessLogRecord] {
+        state.withLockedValue { $0.entries.suffix(Self.limit).map(\.record) }
+    }
+
+    func lines() -> [String] { lines(after: 0).lines }
+
+    func lines(after count: Int) -> (lines: [String], count: Int) {
+        state.withLockedValue { state in
+            let new = state.entries.suffix(min(max(state.count - count, 0), Self.limit))
+            return (new.compactMap(\.line), state.count)
+        }
+    }
 }

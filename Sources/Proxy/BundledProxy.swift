@@ -35,5 +35,6 @@ package final class BundledProxy: DataPlane {
     package func statistics() -> [String: UInt64] { worker.statistics.snapshot() }
     package func statistic(_ name: String) -> UInt64? { worker.statistics.value(of: name) }
     package func accessLogLines() -> [String] { worker.log.lines() }
+    package func accessLogLines(after count: Int) -> (lines: [String], count: Int) { worker.log.lines(after: count) }
     package func accessLogRecords() -> [AccessLogRecord] { worker.log.records() }
 }

@@ -30,6 +30,10 @@ package protocol DataPlane: Sendable {
     /// The lines of the configured access log, oldest first; the newest 100 000 are kept.
     func accessLogLines() -> [String]
 
+    /// The lines after the first `count` records that there have ever been, and how many there have been up to now: for
+    /// those who follow the log.
+    func accessLogLines(after count: Int) -> (lines: [String], count: Int)
+
     /// The structured records behind the lines.
     func accessLogRecords() -> [AccessLogRecord]
 }

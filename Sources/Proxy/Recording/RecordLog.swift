@@ -9,6 +9,8 @@ final class RecordLog: Sendable {
         /// A ring once it is full; `oldest` is then the place of the next record.
         var entries: [(record: AccessLogRecord, formatter: Int)] = []
         var oldest = 0
+        /// How many there have ever been.
+        var count = 0
         var formatters: [AccessLogFormatter?] = [nil]
 
         var ordered: [(record: AccessLogRecord, formatter: Int)] { Array(entries[oldest...] + entries[..<oldest]) }
@@ -23,6 +25,7 @@ final class RecordLog: Sendable {
 
     func append(_ record: AccessLogRecord) {
         state.withLockedValue { state in
+            state.count += 1
             let entry = (record, state.formatters.count - 1)
             if state.entries.count < Self.limit {
                 state.entries.append(entry)
@@ -36,8 +39,13 @@ final class RecordLog: Sendable {
     func records() -> [AccessLogRecord] { state.withLockedValue { $0.ordered.map(\.record) } }
 
     /// Formats on demand: most records are never printed.
-    func lines() -> [String] {
-        let (entries, formatters) = state.withLockedValue { ($0.ordered, $0.formatters) }
-        return entries.compactMap { formatters[$0.formatter]?.line(for: $0.record) }
+    func lines() -> [String] { lines(after: 0).lines }
+
+    /// The lines of the records after the first `count` there have ever been, as far as they are kept, and how many
+    /// records there have been up to now.
+    func lines(after count: Int) -> (lines: [String], count: Int) {
+        let (entries, formatters, total) = state.withLockedValue { ($0.ordered, $0.formatters, $0.count) }
+        let new = entries.suffix(max(total - count, 0))
+        return (new.compactMap { formatters[$0.formatter]?.line(for: $0.record) }, total)
     }
 }
