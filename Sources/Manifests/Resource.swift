@@ -25,10 +25,13 @@ package struct ObjectMeta: Sendable, Equatable {
     package var creationTimestamp: Double?
     /// Where the resource begins.
     package var location: SourceLocation
+    /// What the user wrote, whole; nil for what the lab made up.
+    package var document: SourceDocument?
 
     package init(
         name: String, namespace: String = "default", labels: [String: String] = [:],
-        annotations: [String: Located<String>] = [:], creationTimestamp: Double? = nil, location: SourceLocation
+        annotations: [String: Located<String>] = [:], creationTimestamp: Double? = nil, location: SourceLocation,
+        document: SourceDocument? = nil
     ) {
         self.name = name
         self.namespace = namespace
@@ -36,7 +39,19 @@ package struct ObjectMeta: Sendable, Equatable {
         self.annotations = annotations
         self.creationTimestamp = creationTimestamp
         self.location = location
+        self.document = document
     }
+}
+
+/// The tree that an object was read from, for those who show or edit it.
+///
+/// All are equal: two objects that say the same are the same, however they were written.
+package struct SourceDocument: Sendable, Equatable {
+    package let node: ManifestNode
+
+    package init(_ node: ManifestNode) { self.node = node }
+
+    package static func == (_: Self, _: Self) -> Bool { true }
 }
 
 /// A typed Kubernetes or Istio object.

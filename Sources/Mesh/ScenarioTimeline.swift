@@ -16,70 +16,36 @@ package struct ScenarioTimeline: Sendable, Sequence, IteratorProtocol {
         package var notes: [Diagnostic]
     }
 
-    /// Something laid over the mesh configuration that the cluster's objects give; the latest wins.
-    private enum Overlay {
-        case values(MeshConfig)
-        /// An object applied after other values had been set: it wins over them as long as it exists.
-        case object(ResourceID)
-    }
-
     private let scenario: Scenario
     /// The next step; -1 stands for the manifests.
     private var position = -1
-    private var resources = ResourceSet()
-    private var overlays: [Overlay] = []
+    private var state: ClusterState
 
-    package init(_ scenario: Scenario) { self.scenario = scenario }
+    package init(_ scenario: Scenario) {
+        self.scenario = scenario
+        state = ClusterState(scenario)
+    }
 
     /// The cluster after the next change; nil after the last step.
     package mutating func next() -> Moment? {
         guard position < scenario.steps.count else { return nil }
         defer { position += 1 }
-        guard position >= 0 else {
-            for resource in scenario.manifests { resources.apply(resource) }
-            overlays.append(.values(scenario.mesh))
-            return moment(of: nil, notes: [])
-        }
+        guard position >= 0 else { return moment(of: nil, notes: []) }
         let step = scenario.steps[position]
         var notes: [Diagnostic] = []
-        for id in step.delete where !delete(id.value) {
+        for id in step.delete where !state.delete(id.value) {
             notes.append(
                 Diagnostic(.note, "there is no \(id.value) to delete in step '\(step.name)'", at: id.location))
         }
-        for resource in step.apply {
-            resources.apply(resource)
-            if resource is ConfigMap || resource is IstioOperator { overlays.append(.object(resource.id)) }
-        }
-        if let values = step.set { overlays.append(.values(values)) }
+        for resource in step.apply { state.apply(resource) }
+        if let values = step.set { state.set(values) }
         return moment(of: step, notes: notes)
     }
 
-    /// Removes an object, and with a namespace all that is in it; false when there was none.
-    private mutating func delete(_ id: ResourceID) -> Bool {
-        guard id.kind == Namespace.kind else { return resources.delete(id) }
-        let contents = resources.all.filter { $0.metadata.namespace == id.name && $0.id.kind != Namespace.kind }
-        for resource in contents { resources.delete(resource.id) }
-        // A namespace that objects name exists, even where no manifest makes it.
-        return resources.delete(id) || !contents.isEmpty
-    }
-
     private func moment(of step: Step?, notes: [Diagnostic]) -> Moment {
-        let (config, diagnostics) = meshConfig(of: resources)
-        let root = config.rootNamespace ?? "istio-system"
-        let mesh = overlays.reduce(config) { mesh, overlay in
-            switch overlay {
-            case .values(let values): mesh.overlaid(by: values)
-            case .object(let id): values(of: id, root: root).map(mesh.overlaid) ?? mesh
-            }
-        }
+        let (mesh, diagnostics) = state.mesh()
         return Moment(
-            step: step, resources: resources, mesh: mesh, restarted: step?.restart ?? [], notes: notes + diagnostics)
-    }
-
-    private func values(of id: ResourceID, root: String) -> MeshConfig? {
-        if id.kind == IstioOperator.kind {
-            return resources.resource(IstioOperator.self, id.namespace, id.name)?.meshConfig
-        }
-        return id.namespace == root ? resources.resource(ConfigMap.self, id.namespace, id.name)?.meshConfig : nil
+            step: step, resources: state.resources, mesh: mesh, restarted: step?.restart ?? [],
+            notes: notes + diagnostics)
     }
 }

@@ -20,6 +20,18 @@ package enum ManifestReader {
         let reader = DocumentReader(log: log)
         return ReadResult(documents.value.flatMap(reader.resources), diagnostics: log.sorted)
     }
+
+    /// The documents of a text, without any meaning yet.
+    package static func documents(of text: String, file: String) -> ReadResult<[ManifestNode]> {
+        ManifestFile.documents(of: Array(text.utf8), file: file)
+    }
+
+    /// The resources of documents that were read, and perhaps edited, before.
+    package static func read(documents: [ManifestNode]) -> ReadResult<[any Resource]> {
+        let log = DiagnosticLog()
+        let reader = DocumentReader(log: log)
+        return ReadResult(documents.flatMap(reader.resources), diagnostics: log.sorted)
+    }
 }
 
 /// Files of manifests, each read once.

@@ -77,7 +77,8 @@ extension ObjectMeta {
         }
         self.init(
             name: name, namespace: namespace, labels: field["labels"]?.stringMap ?? [:], annotations: annotations,
-            creationTimestamp: field["creationTimestamp"]?.text.flatMap(Timestamp.seconds), location: object.location)
+            creationTimestamp: field["creationTimestamp"]?.text.flatMap(Timestamp.seconds), location: object.location,
+            document: isTemplate ? nil : SourceDocument(object.node))
         PodAnnotations.check(in: field)
     }
 
