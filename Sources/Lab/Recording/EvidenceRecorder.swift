@@ -14,10 +14,17 @@ package final class EvidenceRecorder: Sendable {
     }
 
     private let state: NIOLockedValueBox<State>
+    /// Told of everything in the log's place.
+    private let observer: (@Sendable (Observation) -> Void)?
     private let clock = ContinuousClock()
     private let start: ContinuousClock.Instant
 
-    package init(clusterRanges: IPPrefixSet, nodeAddresses: [IPAddress] = []) {
+    /// With an `observer` nothing is kept.
+    package init(
+        clusterRanges: IPPrefixSet, nodeAddresses: [IPAddress] = [],
+        observer: (@Sendable (Observation) -> Void)? = nil
+    ) {
+        self.observer = observer
         state = NIOLockedValueBox(
             State(log: ObservationLog(clusterRanges: clusterRanges, nodeAddresses: nodeAddresses)))
         start = clock.now
@@ -27,8 +34,9 @@ package final class EvidenceRecorder: Sendable {
     package var nowMs: Double { (clock.now - start) / .milliseconds(1) }
 
     package func record(_ observation: Observation) {
+        observer?(observation)
         let (concerned, earlier) = state.withLockedValue { state in
-            state.log.add(observation)
+            if observer == nil { state.log.add(observation) }
             guard !state.watches.isEmpty else { return ([@Sendable (Observation) -> Void](), [Observation]()) }
             let watches = state.log.roots(of: observation).flatMap { state.watches[$0].map { Array($0.values) } ?? [] }
             // The node may drop a packet before the proxy has told whose it is: now it is known whom that concerns.

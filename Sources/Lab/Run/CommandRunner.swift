@@ -50,42 +50,11 @@ struct CommandRunner: Sendable {
     }
 
     private func specification(_ command: Manifests.Command, _ pod: RunningPod) -> ChildSpecification {
-        let owner = pod.credentials(container: command.in.container)
-        var specification = ChildSpecification("/bin/sh", ["-c", command.run])
-        let inherited = ProcessInfo.processInfo.environment
-        specification.environment = [
-            "PATH=\(inherited["PATH"] ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")",
-            "HOME=/tmp", "LANG=C.UTF-8", "HOSTNAME=\(pod.id.name)", "SSL_CERT_FILE=\(Self.bundle)",
-            "CURL_CA_BUNDLE=\(Self.bundle)",
-        ]
-        specification.namespace = pod.namespace
-        specification.identity = ChildSpecification.Identity(
-            uid: command.uid ?? owner.uid, gid: command.gid ?? owner.gid)
-        specification.overlays = [
-            ChildSpecification.Overlay(path: "/etc/resolv.conf", text: resolverConfiguration(pod)),
-            ChildSpecification.Overlay(path: "/etc/hosts", text: hosts(pod)),
-            // The lab's CA is the only one that is trusted in there.
-            ChildSpecification.Overlay(
-                path: Self.bundle, text: lab.authority.rootPEM, replacesDirectory: true, isOptional: true),
-        ]
-        specification.hostName = pod.id.name
-        specification.isolation = [.mounts, .hostName]
+        var specification = PodProcess(lab: lab, dns: dns).specification(
+            "/bin/sh", ["-c", command.run], in: pod, container: command.in.container, uid: command.uid, gid: command.gid
+        )
         specification.workingDirectory = directory
-        specification.forbidsNewPrivileges = true
         return specification
-    }
-
-    private static let bundle = "/etc/ssl/certs/ca-certificates.crt"
-
-    private func resolverConfiguration(_ pod: RunningPod) -> String {
-        dns.nameservers.filter { address in pod.plan.pod.addresses.contains { $0.family == address.family } }
-            .map { "nameserver \($0)\n" }.joined()
-            + "search \(dns.searchDomains(namespace: pod.id.namespace).joined(separator: " "))\noptions ndots:5\n"
-    }
-
-    private func hosts(_ pod: RunningPod) -> String {
-        "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
-            + pod.plan.pod.addresses.map { "\($0)\t\(pod.id.name)\n" }.joined()
     }
 
     static func mismatches(

@@ -33,3 +33,18 @@ extension RunningPod {
         )
     }
 }
+
+extension RunningPod {
+    /// A log to be followed: gives the lines after the first so many records, and how many there have been; nil where
+    /// nothing writes one. Without a container it is the proxy's, else that of the first program in a container's place.
+    package func followedLog(of container: String?) -> ((Int) -> (lines: [String], count: Int))? {
+        if let program = container.map({ programs[$0] }) ?? (proxy == nil ? programs.values.first : nil) {
+            return { count in
+                let lines = program.lines()
+                return (Array(lines.dropFirst(count)), lines.count)
+            }
+        }
+        guard container == nil || container == "istio-proxy" || plan.pod.isRouter else { return { _ in ([], 0) } }
+        return proxy.map { proxy in proxy.accessLogLines(after:) }
+    }
+}

@@ -110,18 +110,9 @@ struct ScenarioRunner: Sendable {
     private func makeLab(
         _ plan: LabPlan, on group: any EventLoopGroup, _ onLab: (RunningLab) -> Void
     ) throws -> RunningLab {
-        let lab = try RunningLab(plan: plan, group: group, dataPlanes: dataPlanes())
+        let lab = try RunningLab(of: plan, group: group, dataPlane: scenario.dataPlane, envoy: envoy)
         onLab(lab)
         return lab
-    }
-
-    private func dataPlanes() throws -> DataPlanes {
-        switch scenario.dataPlane {
-        case .bundled: return .bundled
-        case .envoy:
-            guard let envoy else { throw LabError("no program was named for data plane envoy") }
-            return .envoy(envoy, in: try .inMemory())
-        }
     }
 
     // MARK: A step

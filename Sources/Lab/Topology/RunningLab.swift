@@ -1,5 +1,5 @@
 import DNS
-import Evidence
+package import Evidence
 package import Manifests
 package import Mesh
 package import NIOCore
@@ -17,7 +17,7 @@ package actor RunningLab {
     package nonisolated let authority: LabCertificateAuthority
     private nonisolated let secrets: LabSecrets
     nonisolated let client: FlowClient
-    nonisolated let group: any EventLoopGroup
+    package nonisolated let group: any EventLoopGroup
     nonisolated let dataPlanes: DataPlanes
     package nonisolated let nodes: [RunningNode]
     /// nil: there is one node.
@@ -36,14 +36,35 @@ package actor RunningLab {
     private nonisolated let boundaryReasons: DropReasons
     /// With proxies that tell late: what the kernel knows of them.
     nonisolated let untold: UntoldConnections?
-    nonisolated let failures = LabFailures()
+    package nonisolated let failures = LabFailures()
+
+    /// An empty lab for a plan, which `update` puts in force.
+    ///
+    /// `envoy` is the program for data plane `envoy`. With an `observer` nothing is kept of what observers see: it is
+    /// told of everything, for labs that stay up.
+    package init(
+        of plan: LabPlan, group: any EventLoopGroup, dataPlane: Scenario.DataPlaneKind, envoy: String?,
+        observer: (@Sendable (Observation) -> Void)? = nil
+    ) throws {
+        let dataPlanes: DataPlanes
+        switch dataPlane {
+        case .bundled: dataPlanes = .bundled
+        case .envoy:
+            guard let envoy else { throw LabError("no program was named for data plane envoy") }
+            dataPlanes = .envoy(envoy, in: try .inMemory())
+        }
+        try self.init(plan: plan, group: group, dataPlanes: dataPlanes, observer: observer)
+    }
 
     /// Makes the plan's nodes, the internet and what joins them, and starts the observers.
-    package init(plan: LabPlan, group: any EventLoopGroup, dataPlanes: DataPlanes = .bundled) throws {
+    package init(
+        plan: LabPlan, group: any EventLoopGroup, dataPlanes: DataPlanes = .bundled,
+        observer: (@Sendable (Observation) -> Void)? = nil
+    ) throws {
         self.group = group
         self.dataPlanes = dataPlanes
         recorder = EvidenceRecorder(
-            clusterRanges: plan.clusterRanges, nodeAddresses: plan.nodes.flatMap(\.addresses))
+            clusterRanges: plan.clusterRanges, nodeAddresses: plan.nodes.flatMap(\.addresses), observer: observer)
         authority = try LabCertificateAuthority()
         secrets = LabSecrets(mesh: try MeshCertificateAuthority(), authority: authority)
         client = try FlowClient(trusting: authority.root)
@@ -114,7 +135,7 @@ package actor RunningLab {
     }
 
     /// Returns when everything that has reached a proxy up to now is recorded; throws if one has ended.
-    func settle() async throws {
+    package func settle() async throws {
         // Those that tell of everything at once have nothing to tell later.
         if dataPlanes.tellsAttempts, allPods.allSatisfy(\.programs.isEmpty) { return }
         try await onAllPods { try await $0.settle() }
