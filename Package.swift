@@ -72,12 +72,19 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "SwiftASN1", package: "swift-asn1"),
             ]),
+        .target(name: "Control", dependencies: ["CLinux", "Netlink"]),
+        .target(
+            name: "Standing",
+            dependencies: [
+                "Control", "Lab", "Mesh", "Evidence", "Manifests", "Proxy", "ProxyModel", "Netlink", "NetworkAddresses",
+                "RegularExpressions", "CLinux", nio("NIOCore"), nio("NIOPosix"), "Yams",
+            ]),
         .target(name: "Reports", dependencies: ["Evidence", "Manifests", "NetworkAddresses"]),
         .executableTarget(
             name: "egress-lab",
             dependencies: [
                 "Lab", "Mesh", "Evidence", "Manifests", "Proxy", "Envoy", "ProxyModel", "Nftables", "Netlink",
-                "Reports",
+                "Reports", "Control", "Standing",
                 "NetworkAddresses", "DNS", nio("NIOPosix"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
@@ -130,6 +137,10 @@ let package = Package(
         .testTarget(
             name: "ReportsTests", dependencies: ["Reports", "Evidence", "Manifests", "TestSupport"],
             exclude: ["Goldens"]),
+        .testTarget(name: "ControlTests", dependencies: ["Control", "Netlink"]),
+        .testTarget(
+            name: "StandingTests",
+            dependencies: ["Standing", "Control", "Manifests", "Netlink", "TestSupport"]),
         .testTarget(
             name: "CommandTests",
             dependencies: [

@@ -16,7 +16,10 @@ struct EgressLab: AsyncParsableCommand {
         version: version,
         subcommands: [
             RunCommand.self, ValidateCommand.self, RenderCommand.self, DoctorCommand.self, ProxyCommand.self,
-            WorkerCommand.self,
+            UpCommand.self, DownCommand.self, StatusCommand.self, ExecCommand.self, ApplyCommand.self,
+            CreateCommand.self, DeleteCommand.self, GetCommand.self, LogsCommand.self, StatsCommand.self,
+            LabelCommand.self, AnnotateCommand.self, SetCommand.self, RestartCommand.self, RolloutCommand.self,
+            OutboundTrafficPolicyCommand.self, WorkerCommand.self, StandingLabCommand.self,
         ])
 
     static func main() async {
@@ -25,7 +28,7 @@ struct EgressLab: AsyncParsableCommand {
         var status = ExitStatus.expected
         do {
             try refuseLaterCommands(CommandLine.arguments.dropFirst())
-            var command = try parseAsRoot()
+            var command = try parseAsRoot(ObjectNames.normalized(Array(CommandLine.arguments.dropFirst())))
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {
@@ -39,8 +42,7 @@ struct EgressLab: AsyncParsableCommand {
 
     /// Commands of the interface that this version does not have yet: better named than called unexpected.
     private static let laterCommands: Set<String> = [
-        "probe", "explain", "up", "down", "status", "exec", "apply", "delete", "logs", "stats",
-        "outbound-traffic-policy", "diff",
+        "probe", "explain", "diff",
     ]
 
     private static func refuseLaterCommands(_ arguments: some Collection<String>) throws {

@@ -29,10 +29,15 @@ private let allowed: [String: Set<String>] = [
         "X509", "Crypto", "SwiftASN1",
     ]).union(nio),
     "Reports": ["NetworkAddresses", "Evidence", "Manifests"],
+    "Control": ["Netlink", "CLinux"],
+    "Standing": Set([
+        "NetworkAddresses", "Control", "Lab", "Mesh", "Evidence", "Manifests", "Proxy", "ProxyModel", "Netlink",
+        "RegularExpressions", "CLinux", "Yams",
+    ]).union(nio),
     "egress-lab": Set([
         "NetworkAddresses", "Lab", "Mesh", "Evidence", "Manifests", "Proxy", "ProxyModel", "Envoy", "DNS",
         "Nftables",
-        "Netlink", "Reports", "ArgumentParser",
+        "Netlink", "Reports", "ArgumentParser", "Control", "Standing",
     ]).union(nio),
 ]
 
