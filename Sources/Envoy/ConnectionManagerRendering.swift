@@ -87,6 +87,7 @@ struct ConnectionManagerRendering {
                     ["mutations": ["request_mutations": .array(mutations)]]),
             ])
         }
+        for filter in manager.httpFilters ?? [] { filters.append(RBACRendering.filter(filter)) }
         // As in Istio, each connection manager has the filter, whether or not a route has a fault.
         filters.append(RouteActionRendering.faultFilterWithoutFaults)
         filters.append([

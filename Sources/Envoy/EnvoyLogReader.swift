@@ -142,7 +142,8 @@ struct EnvoyLogReader {
             stream = Stream(number: lastStream, origin: origins.ofChain(line))
         }
         var record = line.record(streamID: stream.number)
-        record.origin = line.routeOrigin ?? stream.origin ?? (record.kind == .tcp ? origins.ofCluster(line) : nil)
+        record.origin =
+            origins.ofDenial(line) ?? line.routeOrigin ?? stream.origin ?? (record.kind == .tcp ? origins.ofCluster(line) : nil)
         if line.unlogged != true { reading.entry = (record, line.userLine) }
         reading.events.append(.record(connection: number, record))
         guard connections[number]?.streams.isEmpty != false else { return }
@@ -168,6 +169,10 @@ struct EnvoyOrigins: Sendable {
     private var chains: [ChainKey: ConfigurationOrigin] = [:]
     private var listeners: [String: ConfigurationOrigin] = [:]
     private var clusters: [String: ConfigurationOrigin] = [:]
+    /// Of RBAC policies, by the names that details give.
+    private var policies: [String: ConfigurationOrigin] = [:]
+    /// Of the policies that allow what passes a chain.
+    private var allowances: [ChainKey: ConfigurationOrigin] = [:]
 
     /// - Parameter before: for what `configuration` does not have any more, while connections made under it live on.
     init(_ configuration: ProxyConfiguration, before: EnvoyOrigins? = nil) {
@@ -175,7 +180,12 @@ struct EnvoyOrigins: Sendable {
         for listener in configuration.listeners {
             listeners[listener.name] = listener.origin
             for chain in listener.filterChains + (listener.defaultFilterChain.map { [$0] } ?? []) {
-                chains[ChainKey(listener: listener.name, chain: chain.name)] = chain.origin
+                let key = ChainKey(listener: listener.name, chain: chain.name)
+                chains[key] = chain.origin
+                for rules in chain.enforcedRules {
+                    if rules.action == .allow { allowances[key] = rules.origin }
+                    for policy in rules.policies { policies[policy.name] = policy.origin }
+                }
             }
         }
         for cluster in configuration.clusters { clusters[cluster.name] = cluster.origin }
@@ -188,5 +198,27 @@ struct EnvoyOrigins: Sendable {
         return chain ?? listeners[listener]
     }
 
+    /// Of the policy that refused, or of those none of which allowed.
+    func ofDenial(_ line: EnvoyLogLine) -> ConfigurationOrigin? {
+        let details = line.responseCodeDetails ?? line.connectionTerminationDetails ?? ""
+        let prefix = "rbac_access_denied_matched_policy["
+        guard details.hasPrefix(prefix), details.hasSuffix("]") else { return nil }
+        let name = details.dropFirst(prefix.count).dropLast()
+        if name != "none" { return policies[String(name)] }
+        guard let listener = line.listener, let chain = line.chain else { return nil }
+        return allowances[ChainKey(listener: listener, chain: chain)]
+    }
+
     func ofCluster(_ line: EnvoyLogLine) -> ConfigurationOrigin? { line.upstreamCluster.flatMap { clusters[$0] } }
+}
+
+extension FilterChain {
+    /// What the chain's RBAC filters enforce.
+    fileprivate var enforcedRules: [RBACRules] {
+        var rules = (authorization ?? []).compactMap(\.rules)
+        if case .httpConnectionManager(let manager) = filter {
+            for case .rbac(let rbac) in manager.httpFilters ?? [] { rules += [rbac.rules].compactMap(\.self) }
+        }
+        return rules
+    }
 }

@@ -100,7 +100,8 @@ struct ListenerRendering {
         var socket: JSON?
         if let context = chain.transportSocket { socket = try transportSockets.downstream(context, place: place) }
         return [
-            "name": .string(chain.name), "filter_chain_match": Self.match(chain.match), "filters": [filter],
+            "name": .string(chain.name), "filter_chain_match": Self.match(chain.match),
+            "filters": .array((chain.authorization ?? []).map(RBACRendering.networkFilter) + [filter]),
             "transport_socket": socket,
             "transport_socket_connect_timeout": socket.map { _ in
                 .duration(ms: chain.transportSocketConnectTimeoutMs ?? 15_000)

@@ -74,6 +74,9 @@ enum ResourceKinds {
         ResourceKind("Gateway", "networking.istio.io", istio) { Gateway(reading: $0) },
         ResourceKind("WorkloadEntry", "networking.istio.io", istio) { WorkloadEntry(reading: $0) },
         ResourceKind("PeerAuthentication", "security.istio.io", ["v1", "v1beta1"]) { PeerAuthentication(reading: $0) },
+        ResourceKind("AuthorizationPolicy", "security.istio.io", ["v1", "v1beta1"]) {
+            AuthorizationPolicy(reading: $0)
+        },
     ]
 
     private static func clusterPolicy(
@@ -104,7 +107,7 @@ enum ResourceKinds {
 enum UnreadKinds {
     /// Ignoring these would give wrong verdicts, so they are refused.
     static let consequential: Set<String> = [
-        "ASMEgressTrafficPolicy", "AuthorizationPolicy", "CiliumClusterwideNetworkPolicy",
+        "ASMEgressTrafficPolicy", "CiliumClusterwideNetworkPolicy",
         "CiliumEgressGatewayPolicy", "CiliumNetworkPolicy", "CronJob", "EgressFirewall", "EgressNetworkPolicy",
         "EndpointSlice", "Endpoints", "EnvoyFilter",
         // Istio's own Gateway is read; this is the one of the Gateway API.

@@ -20,6 +20,10 @@ final class DownstreamConnection: @unchecked Sendable {
     let startedAt: NIODeadline
     var listener: Listener?
     var chain: FilterChain?
+    /// nil where the chain asks nothing; see `currentAuthorization`.
+    var authorization: ChainAuthorization?
+    /// The configuration that `authorization` is of.
+    var authorizedBy: ProxySnapshot?
     var serverName: String?
     /// nil where the chain has no transport socket.
     var tls: TLSSession?

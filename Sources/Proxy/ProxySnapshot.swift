@@ -5,10 +5,12 @@ final class ProxySnapshot: Sendable {
     let model: ProxyConfiguration
     let listeners: ListenerTable
     let routes: [String: VirtualHostTable]
+    let authorizations: AuthorizationTable
 
     init(_ model: ProxyConfiguration) throws {
         self.model = model
         listeners = ListenerTable(model.listeners)
+        authorizations = try AuthorizationTable(model.listeners)
         var routes: [String: VirtualHostTable] = [:]
         for route in model.routes where routes[route.name] == nil { routes[route.name] = try VirtualHostTable(route) }
         self.routes = routes

@@ -137,12 +137,28 @@ final class ProxyWorker: @unchecked Sendable {
                 ListenerTLSCounters(statistics: statistics, prefix: listener.statisticsPrefix).declare()
             }
             for chain in chains {
+                declareAuthorizationCounters(of: chain)
                 switch chain.filter {
                 case .tcpProxy(let proxy): _ = statistics.counter("tcp.\(proxy.statPrefix).downstream_cx_total")
                 case .httpConnectionManager(let manager): _ = httpCounters(manager.statPrefix)
                 }
             }
         }
+    }
+
+    private func declareAuthorizationCounters(of chain: FilterChain) {
+        for rbac in chain.authorization ?? [] { _ = rbacCounters("tcp.", rbac.shadowRulesStatPrefix) }
+        guard case .httpConnectionManager(let manager) = chain.filter else { return }
+        for filter in manager.httpFilters ?? [] {
+            switch filter {
+            case .rbac(let rbac): _ = rbacCounters("http.\(manager.statPrefix).", rbac.shadowRulesStatPrefix)
+            }
+        }
+    }
+
+    /// The counters of RBAC filters: `prefix` is `http.PREFIX.` or `tcp.`.
+    func rbacCounters(_ prefix: String, _ shadowPrefix: String) -> RBACCounters {
+        RBACCounters(statistics, prefix: prefix, shadowPrefix: shadowPrefix)
     }
 
     func httpCounters(_ prefix: String) -> HTTPCounters {
@@ -230,6 +246,12 @@ extension FilterChain {
     fileprivate var withoutOrigin: FilterChain {
         var copy = self
         copy.origin = nil
+        // Asked anew for each request, as it then stands.
+        copy.authorization = nil
+        if case .httpConnectionManager(var manager) = filter {
+            manager.httpFilters = nil
+            copy.filter = .httpConnectionManager(manager)
+        }
         return copy
     }
 }

@@ -80,6 +80,8 @@ package struct FilterChainMatch: Codable, Equatable, Sendable {
 package struct FilterChain: Codable, Equatable, Sendable {
     package var name: String
     package var match: FilterChainMatch
+    /// Who may connect, before a `tcpProxy`; nil: everybody.
+    package var authorization: [RBAC]?
     package var filter: NetworkFilter
     /// False for the chain that black-holes connections to the capture port itself.
     package var isLogged: Bool
@@ -93,10 +95,11 @@ package struct FilterChain: Codable, Equatable, Sendable {
     package init(
         name: String, match: FilterChainMatch = FilterChainMatch(), filter: NetworkFilter, isLogged: Bool = true,
         transportSocket: DownstreamTLSContext? = nil, transportSocketConnectTimeoutMs: Int? = nil,
-        origin: ConfigurationOrigin? = nil
+        authorization: [RBAC]? = nil, origin: ConfigurationOrigin? = nil
     ) {
         self.name = name
         self.match = match
+        self.authorization = authorization
         self.filter = filter
         self.isLogged = isLogged
         self.transportSocket = transportSocket
@@ -150,12 +153,14 @@ package struct HTTPConnectionManager: Codable, Equatable, Sendable {
     package var propagatesDecorator: Bool
     /// nil removes `x-forwarded-client-cert`, as Envoy does by default.
     package var clientCertificateForwarding: ClientCertificateForwarding?
+    /// What a request passes before it is routed, in this order; nil: nothing.
+    package var httpFilters: [HTTPFilter]?
 
     package init(
         statPrefix: String, routeConfiguration: String, serverName: String = "envoy",
         serverHeader: ServerHeader = .overwrite, generatesRequestID: Bool = true, usesRemoteAddress: Bool = false,
         acceptsHTTP10: Bool = false, requestHeadersToSet: [HeaderValue] = [], propagatesDecorator: Bool = false,
-        clientCertificateForwarding: ClientCertificateForwarding? = nil
+        clientCertificateForwarding: ClientCertificateForwarding? = nil, httpFilters: [HTTPFilter]? = nil
     ) {
         self.statPrefix = statPrefix
         self.routeConfiguration = routeConfiguration
@@ -167,6 +172,7 @@ package struct HTTPConnectionManager: Codable, Equatable, Sendable {
         self.requestHeadersToSet = requestHeadersToSet
         self.propagatesDecorator = propagatesDecorator
         self.clientCertificateForwarding = clientCertificateForwarding
+        self.httpFilters = httpFilters
     }
 }
 

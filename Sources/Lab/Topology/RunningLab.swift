@@ -167,7 +167,7 @@ package actor RunningLab {
         podsByAddress = Dictionary(pods.values.flatMap { pod in pod.plan.pod.addresses.map { ($0, pod) } }) { $1 }
         untold?.watch(allPods)
 
-        let hasNewPolicies =
+        var hasNewPolicies =
             self.plan.map { zip($0.nodes, plan.nodes).contains { $0.policyTable != $1.policyTable } } ?? false
         try installRules(of: plan)
         recorder.setTranslations(plan.translations)
@@ -181,6 +181,7 @@ package actor RunningLab {
             guard let pod = pods[podPlan.pod.id] else { continue }
             if pod.hasStarted {
                 let changed = pod.plan.proxy != podPlan.proxy
+                if let old = pod.plan.proxy, let new = podPlan.proxy, !old.authorizes(as: new) { hasNewPolicies = true }
                 pod.plan = podPlan
                 if changed, let configuration = podPlan.proxy {
                     changing.append((pod, try secrets.complete(configuration)))

@@ -26,11 +26,13 @@ struct InboundPass {
     let inboundPort: UInt16
     let peerAuthentication: PeerAuthenticationIndex
     let trustDomain: String
+    let authorization: AuthorizationPass
 
     func configuration() -> Result {
         let ports = targetPorts()
         let catchAll = FilterChain(
-            name: "virtualInbound-catchall-tcp", filter: .tcpProxy(TCPProxy(cluster: ClusterName.inboundPassthrough)))
+            name: "virtualInbound-catchall-tcp", filter: .tcpProxy(TCPProxy(cluster: ClusterName.inboundPassthrough)),
+            authorization: authorization.connectionFilters(isImplied: true))
         let unnamed = secured([catchAll], mode: mode(of: 0))
         let sources = context.families.inboundSources
         var listener = Listener(
@@ -40,7 +42,7 @@ struct InboundPass {
                 FilterChain(
                     name: "virtualInbound-blackhole", match: FilterChainMatch(destinationPort: inboundPort),
                     filter: .tcpProxy(TCPProxy(cluster: ClusterName.blackHole)), isLogged: false)
-            ] + ports.flatMap { secured(chains($0), mode: mode(of: $0.number)) }
+            ] + ports.flatMap { secured(chains($0).map(authorization.authorized), mode: mode(of: $0.number)) }
                 + unnamed.filter { $0.match != FilterChainMatch() },
             defaultFilterChain: unnamed.first { $0.match == FilterChainMatch() })
         if listener.filterChains.contains(where: { $0.transportSocket != nil }) {

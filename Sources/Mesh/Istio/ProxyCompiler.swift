@@ -16,6 +16,7 @@ package struct ProxyCompiler {
     private let gateways: [Gateway]
     private let secrets: [Secret]
     private let peerAuthentication: PeerAuthenticationIndex
+    private let authorization: AuthorizationIndex
     private let servicesOfPod: [PodID: [ClusterService]]
     /// Label keys that any rule looks at; other labels can't change the outbound part.
     private let selectingKeys: Set<String>
@@ -32,6 +33,8 @@ package struct ProxyCompiler {
         secrets = resources.resources(Secret.self)
         peerAuthentication = PeerAuthenticationIndex(
             resources.resources(PeerAuthentication.self), rootNamespace: cluster.rootNamespace)
+        authorization = AuthorizationIndex(
+            resources.resources(AuthorizationPolicy.self), rootNamespace: cluster.rootNamespace)
         let rules = resources.resources(DestinationRule.self)
         destinationRules = DestinationRuleIndex(rules, rootNamespace: cluster.rootNamespace)
         var selecting = Set(rules.flatMap { ($0.workloadSelector ?? [:]).keys })
@@ -74,7 +77,10 @@ package struct ProxyCompiler {
             destinationRules: destinationRules, diagnostics: diagnostics)
         let clusters = ClusterPass(context: context)
         let configuration = ProxyConfiguration(
-            node: Self.node(of: pod), listeners: GatewayListenerPass(context: context, servers: servers).listeners(),
+            node: Self.node(of: pod),
+            listeners: GatewayListenerPass(
+                context: context, servers: servers, authorization: authorizationPass(for: pod, diagnostics)
+            ).listeners(),
             routes: GatewayRoutePass(context: context, servers: servers).tables(),
             clusters: clusters.builtIn() + clusters.outbound()
                 + (servers.hasAutoPassthrough ? clusters.byServerName() : []),
@@ -94,7 +100,7 @@ package struct ProxyCompiler {
             pod: pod, services: servicesOfPod[pod.id] ?? [],
             selection: ProtocolSelection(isSniffing: !context.isIstio10), context: context,
             inboundPort: pod.capture?.inboundPort ?? 15006, peerAuthentication: peerAuthentication,
-            trustDomain: cluster.trustDomain
+            trustDomain: cluster.trustDomain, authorization: authorizationPass(for: pod, context.diagnostics)
         ).configuration()
         let accessLog = AccessLogPass.configuration(
             mesh: cluster.mesh, isIstio10: context.isIstio10, diagnostics: context.diagnostics)
@@ -114,6 +120,12 @@ package struct ProxyCompiler {
             clusters: outbound.clusters + inbound.clusters, accessLog: accessLog,
             nameservers: nameservers.map { IPEndpoint($0, 53) })
         return (configuration, registry.diagnostics + outbound.diagnostics + context.diagnostics.all)
+    }
+
+    private func authorizationPass(for pod: ClusterPod, _ diagnostics: DiagnosticCollector) -> AuthorizationPass {
+        AuthorizationPass(
+            authorization, pod: pod, trustDomains: [cluster.trustDomain] + (cluster.mesh.trustDomainAliases ?? []),
+            diagnostics: diagnostics)
     }
 
     /// What the pod's DNS agent answers itself; nil without DNS capture.

@@ -27,6 +27,9 @@ struct HTTPFields: Sendable, Equatable {
         return result
     }
 
+    /// The values of all fields of a name, in order.
+    func all(_ name: String) -> [String] { fields.filter { $0.name == name }.map(\.value) }
+
     func contains(_ name: String) -> Bool { fields.contains { $0.name == name } }
 
     mutating func append(_ name: String, _ value: String) { fields.append(Field(name: name, value: value)) }

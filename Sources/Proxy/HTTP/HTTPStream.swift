@@ -186,34 +186,63 @@ final class HTTPStream: @unchecked Sendable {
 
     private func route(_ request: HTTPRequest) {
         let table = worker.snapshot?.routes[manager.routeConfiguration]
-        guard let virtualHost = table?.virtualHost(forAuthority: request.authority),
-            let compiled = virtualHost.route(for: request)
-        else {
-            connection.counters.noRoute.add()
-            reply(.routeNotFound)
-            return
-        }
-        let route = compiled.model
+        let virtualHost = table?.virtualHost(forAuthority: request.authority)
+        let compiled = virtualHost?.route(for: request)
         var drawn: WeightedCluster?
-        if case .forward(let action) = route.action { drawn = action.clusters.randomCluster() }
-        self.route = (compiled, drawn)
-        record.routeName = route.name
-        record.origin = route.origin ?? virtualHost.model.origin ?? record.origin
-        if let upgrade = request.upgrade, upgrade.lowercased() != "websocket" {
-            record.upstreamCluster = drawn?.name
-            reply(.upgradeFailed)
+        if let compiled {
+            let route = compiled.model
+            if case .forward(let action) = route.action { drawn = action.clusters.randomCluster() }
+            self.route = (compiled, drawn)
+            record.routeName = route.name
+            record.origin = route.origin ?? virtualHost?.model.origin ?? record.origin
+            if let upgrade = request.upgrade, upgrade.lowercased() != "websocket" {
+                record.upstreamCluster = drawn?.name
+                reply(.upgradeFailed)
+                return
+            }
+        }
+        authorize(request) {
+            guard let compiled, let virtualHost else {
+                self.connection.counters.noRoute.add()
+                self.reply(.routeNotFound)
+                return
+            }
+            self.fault(request, compiled, drawn, in: virtualHost.model)
+        }
+    }
+
+    /// Goes on with `next` if the chain's filters let the request through.
+    private func authorize(_ request: HTTPRequest, next: @escaping () -> Void) {
+        guard let authorization = connection.downstream.currentAuthorization(worker) else { return next() }
+        let subject = AuthorizationSubject(connection.downstream, request: request)
+        for case .rbac(let rbac) in authorization.request {
+            let counters = worker.rbacCounters("http.\(manager.statPrefix).", rbac.shadowRulesStatPrefix)
+            guard let denial = rbac.check(subject, counters) else { continue }
+            if let origin = denial.origin { record.origin = origin }
+            noteCluster()
+            reply(.accessDenied(denial.details))
             return
         }
-        guard let fault = route.fault else { return act(on: request, compiled, in: virtualHost.model) }
-        // The cluster is in the log even if the fault leaves it nothing to do.
-        if let drawn, worker.clusters[drawn.name] != nil { record.upstreamCluster = drawn.name }
+        next()
+    }
+
+    /// The cluster is in the log even if what comes before the router leaves it nothing to do.
+    private func noteCluster() {
+        if let drawn = route?.cluster, worker.clusters[drawn.name] != nil { record.upstreamCluster = drawn.name }
+    }
+
+    private func fault(
+        _ request: HTTPRequest, _ compiled: CompiledRoute, _ drawn: WeightedCluster?, in host: VirtualHost
+    ) {
+        guard let fault = compiled.model.fault else { return act(on: request, compiled, in: host) }
+        noteCluster()
         guard let delay = FaultInjection.delayMs(fault) else {
-            return abortOrAct(fault, on: request, compiled, in: virtualHost.model)
+            return abortOrAct(fault, on: request, compiled, in: host)
         }
         record.responseFlags.append("DI")
         connection.counters.delaysInjected.add()
         delayTimer = worker.loop.scheduleTask(in: .milliseconds(Int64(delay))) {
-            self.abortOrAct(fault, on: request, compiled, in: virtualHost.model)
+            self.abortOrAct(fault, on: request, compiled, in: host)
             self.flushUpstream()
         }
     }

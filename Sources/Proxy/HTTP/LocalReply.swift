@@ -22,6 +22,9 @@ struct LocalReply: Equatable, Error {
     static let missingHost = LocalReply(status: 400, details: "missing_host_header", closes: true)
     static let absolutePathRejected = LocalReply(status: 404, details: "absolute_path_rejected")
     static let pathNormalizationFailed = LocalReply(status: 400, details: "path_normalization_failed", closes: true)
+    static func accessDenied(_ details: String) -> LocalReply {
+        LocalReply(status: 403, body: "RBAC: access denied", details: details)
+    }
     static let upgradeFailed = LocalReply(status: 403, details: "upgrade_failed", closes: true)
     static let connectRefused = LocalReply(status: 404, flags: ["NR"], details: "route_not_found", closes: true)
 

@@ -38,6 +38,8 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
     private var hasHeldRead = false
     private var sawEOF = false
     private var wasReset = false
+    /// The first bytes have been let through.
+    private var isAuthorized = false
     /// nil when the connection leaves no record of its own.
     private var record: AccessLogRecord?
 
@@ -317,6 +319,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
         state = .relaying(upstream)
         if peeked.readableBytes > 0 {
             forward(peeked, to: upstream)
+            guard case .relaying = state else { return }
             upstream.flush()
             peeked = ByteBuffer()
         }
@@ -349,10 +352,32 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
         context.pipeline.syncOperations.removeHandler(self, promise: nil)
     }
 
+    // MARK: Authorization
+
+    /// As in Envoy, the first bytes ask whether the connection may be; its upstream stands by then.
+    private func authorize(_ upstream: UpstreamRelayHandler) -> Bool {
+        isAuthorized = true
+        guard let connection, let authorization = connection.currentAuthorization(worker) else { return true }
+        let subject = AuthorizationSubject(connection)
+        for rbac in authorization.connection {
+            guard let denial = rbac.check(subject, worker.rbacCounters("tcp.", rbac.shadowRulesStatPrefix)) else {
+                continue
+            }
+            record?.connectionTerminationDetails = denial.details
+            if let origin = denial.origin { record?.origin = origin }
+            upstream.downstreamClosed(byReset: false)
+            peeked = ByteBuffer()
+            end()
+            return false
+        }
+        return true
+    }
+
     // MARK: Relaying
 
     private func forward(_ bytes: ByteBuffer, to upstream: UpstreamRelayHandler) {
         record?.bytesReceived += UInt64(bytes.readableBytes)
+        guard isAuthorized || authorize(upstream) else { return }
         upstream.write(bytes)
     }
 

@@ -6,6 +6,7 @@ import ProxyModel
 struct GatewayListenerPass {
     let context: ProxyContext
     let servers: GatewayServers
+    let authorization: AuthorizationPass
 
     func listeners() -> [Listener] { servers.ports.compactMap(listener) }
 
@@ -14,9 +15,9 @@ struct GatewayListenerPass {
         let name = "\(port.bind?.description ?? context.families.wildcardName)_\(port.number)"
         let chains =
             switch port.kind {
-            case .http: [httpChain(port, listener: name)]
+            case .http: [authorization.authorized(httpChain(port, listener: name))]
             case .tls: port.servers.flatMap { tlsChains($0, listener: name) }
-            case .tcp: port.servers.flatMap(tcpChains)
+            case .tcp: port.servers.flatMap(tcpChains).map(authorization.authorized)
             }
         // Without a chain Istio makes no listener: the port refuses.
         guard !chains.isEmpty else { return nil }
@@ -47,7 +48,7 @@ struct GatewayListenerPass {
     private func tlsChains(_ server: GatewayServers.Server, listener: String) -> [FilterChain] {
         guard let tls = server.tlsContext else {
             if server.server.tls?.mode.value == .autoPassthrough { return autoPassthroughChains() }
-            return ruledChains(server) { $0.tlsChains($1, port: server.port) }
+            return ruledChains(server) { $0.tlsChains($1, port: server.port) }.map(authorization.authorized)
         }
         guard server.server.port.protocol == .https else {
             // Behind TLS that ends here, bytes go by `tcp` rules.
@@ -55,15 +56,16 @@ struct GatewayListenerPass {
                 var chain = chain
                 chain.match.serverNames = server.serverNames
                 chain.transportSocket = tls
-                return chain
+                return authorization.authorized(chain)
             }
         }
         return [
-            FilterChain(
-                name: "\(listener)_\(server.server.port.name)",
-                match: FilterChainMatch(serverNames: server.serverNames),
-                filter: .httpConnectionManager(manager(listener, routes: GatewayRoutePass.tableName(of: server))),
-                transportSocket: tls, origin: server.origin.description)
+            authorization.authorized(
+                FilterChain(
+                    name: "\(listener)_\(server.server.port.name)",
+                    match: FilterChainMatch(serverNames: server.serverNames),
+                    filter: .httpConnectionManager(manager(listener, routes: GatewayRoutePass.tableName(of: server))),
+                    transportSocket: tls, origin: server.origin.description))
         ]
     }
 
