@@ -27,6 +27,8 @@ package struct ObjectMeta: Sendable, Equatable {
     package var location: SourceLocation
     /// What the user wrote, whole; nil for what the lab made up.
     package var document: SourceDocument?
+    /// For an object that stands for a part of another one: that part, which is what its own origins are.
+    package var madeFrom: Origin?
 
     package init(
         name: String, namespace: String = "default", labels: [String: String] = [:],
@@ -72,7 +74,11 @@ extension Resource {
     }
     /// The origin of a field of this resource.
     package func origin(_ field: String = "", at location: SourceLocation? = nil) -> Origin {
-        Origin(
+        if var origin = metadata.madeFrom {
+            origin.location = location ?? origin.location
+            return origin
+        }
+        return Origin(
             kind: id.kind, namespace: metadata.namespace, name: metadata.name, field: field,
             location: location ?? metadata.location)
     }

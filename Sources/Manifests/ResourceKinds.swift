@@ -77,6 +77,9 @@ enum ResourceKinds {
         ResourceKind("AuthorizationPolicy", "security.istio.io", ["v1", "v1beta1"]) {
             AuthorizationPolicy(reading: $0)
         },
+        ResourceKind("ASMEgressTrafficPolicy", "istio.alibabacloud.com", ["v1", "v1beta1"]) {
+            ASMEgressTrafficPolicy(reading: $0)
+        },
     ]
 
     private static func clusterPolicy(
@@ -107,7 +110,7 @@ enum ResourceKinds {
 enum UnreadKinds {
     /// Ignoring these would give wrong verdicts, so they are refused.
     static let consequential: Set<String> = [
-        "ASMEgressTrafficPolicy", "CiliumClusterwideNetworkPolicy",
+        "CiliumClusterwideNetworkPolicy",
         "CiliumEgressGatewayPolicy", "CiliumNetworkPolicy", "CronJob", "EgressFirewall", "EgressNetworkPolicy",
         "EndpointSlice", "Endpoints", "EnvoyFilter",
         // Istio's own Gateway is read; this is the one of the Gateway API.

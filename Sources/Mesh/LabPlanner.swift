@@ -40,10 +40,13 @@ package struct LabPlanner: Sendable {
     package mutating func plan(
         resources: ResourceSet, mesh: MeshConfig, restarted: [WorkloadReference] = []
     ) -> (LabPlan, [Diagnostic]) {
+        let (resources, policyDiagnostics) = EgressTrafficLowering(
+            resources: resources, internet: internet
+        ).lowered()
         var (cluster, diagnostics) = builder.build(
             resources: resources, nodes: nodes.nodes(of: resources), mesh: mesh, compatibility: compatibility,
             restarted: restarted)
-        diagnostics += outsideClusterDiagnostics() + unknownNodes
+        diagnostics += policyDiagnostics + outsideClusterDiagnostics() + unknownNodes
         diagnostics += GatewayChecks(cluster: cluster, resources: resources).diagnostics
         let dns = DNSPlanner(cluster: cluster, internet: internet).plan()
         let policies = PolicySet(resources)

@@ -94,6 +94,8 @@ package struct ServiceEntry: Resource, Equatable {
     package var workloadSelector: [String: String]?
     package var exportTo: [String]
     package var subjectAltNames: [String]
+    /// nil: whoever `exportTo` means.
+    package var audience: WorkloadAudience?
 
     package init(
         metadata: ObjectMeta, hosts: [Located<String>], addresses: [Located<IPPrefix>] = [], ports: [Port] = [],

@@ -88,6 +88,8 @@ package struct VirtualService: Resource, Equatable {
     package var tls: [TLSRoute]
     package var tcp: [TCPRoute]
     package var exportTo: [String]
+    /// nil: whoever `exportTo` means.
+    package var audience: WorkloadAudience?
 
     package init(
         metadata: ObjectMeta, hosts: [Located<String>], gateways: [Located<String>]? = nil, http: [HTTPRoute] = [],

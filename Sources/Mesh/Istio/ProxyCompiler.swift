@@ -42,6 +42,9 @@ package struct ProxyCompiler {
             selecting.formUnion(rule.http.flatMap(\.match).flatMap(\.sourceLabels.keys))
             selecting.formUnion(rule.tls.flatMap(\.match).flatMap(\.sourceLabels.keys))
         }
+        let audiences =
+            virtualServices.map(\.audience) + resources.resources(ServiceEntry.self).map(\.audience)
+        for member in audiences.flatMap({ $0?.members ?? [] }) { selecting.formUnion(member.labels.keys) }
         selectingKeys = selecting
         var byPod: [PodID: [ClusterService]] = [:]
         for service in cluster.services {
@@ -72,7 +75,8 @@ package struct ProxyCompiler {
             isIstio10: cluster.compatibility == .istio10,
             policy: OutboundPolicy(mesh: cluster.mesh, sidecar: nil, isIstio10: false),
             scope: ProxyScope(
-                namespace: pod.id.namespace, gateways: servers.gatewayNames, sidecar: nil, registry: registry,
+                namespace: pod.id.namespace, labels: pod.labels, gateways: servers.gatewayNames, sidecar: nil,
+                registry: registry,
                 virtualServices: virtualServices),
             destinationRules: destinationRules, diagnostics: diagnostics)
         let clusters = ClusterPass(context: context)
@@ -147,7 +151,7 @@ package struct ProxyCompiler {
                 capturePorts: capturePorts, outboundPort: key.outboundPort, isIstio10: isIstio10,
                 policy: OutboundPolicy(mesh: cluster.mesh, sidecar: sidecar, isIstio10: isIstio10),
                 scope: ProxyScope(
-                    namespace: key.namespace, sidecar: sidecar,
+                    namespace: key.namespace, labels: key.labels, sidecar: sidecar,
                     registry: key.capturesDNS ? registryWithAllocatedAddresses : registry,
                     virtualServices: virtualServices),
                 destinationRules: destinationRules, diagnostics: DiagnosticCollector())

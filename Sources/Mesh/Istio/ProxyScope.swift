@@ -11,13 +11,15 @@ struct ProxyScope {
 
     /// - Parameter gateways: what VirtualServices must be bound to, as in `ProxyContext`.
     init(
-        namespace: String, gateways: Set<String> = [GatewayName.mesh], sidecar: Sidecar?, registry: ServiceRegistry,
+        namespace: String, labels: [String: String], gateways: Set<String> = [GatewayName.mesh], sidecar: Sidecar?,
+        registry: ServiceRegistry,
         virtualServices all: [VirtualService]
     ) {
-        let visible = registry.services.filter { $0.isVisible(from: namespace) }
+        let visible = registry.services.filter { $0.isVisible(from: namespace, labels: labels) }
         services = Self.merged(Self.selected(visible, by: sidecar, namespace: namespace), client: namespace)
         virtualServices = all.filter {
             ExportTo($0.exportTo, namespace: $0.metadata.namespace).includes(namespace)
+                && $0.audience?.includes(namespace: namespace, labels: labels) != false
         }.map(ScopedVirtualService.init).filter { service in
             guard !service.gateways.isDisjoint(with: gateways) else { return false }
             guard let egress = sidecar?.egress, !egress.isEmpty else { return true }

@@ -57,13 +57,16 @@ struct RegistryService {
     var identities: [String] = []
     /// What a ServiceEntry says that certificates of the destination are valid for.
     var subjectAltNames: [String] = []
+    /// nil: whoever `exportTo` means.
+    var audience: WorkloadAudience?
     var origin: Origin
 
     func port(_ number: UInt16) -> Port? { ports.first { $0.number == number } }
 
-    /// True when `exportTo` lets `client` see it.
-    func isVisible(from client: String) -> Bool {
+    /// True when workloads of `client` with these labels get to see it.
+    func isVisible(from client: String, labels: [String: String]) -> Bool {
         ExportTo(exportTo, namespace: namespace).includes(client)
+            && audience?.includes(namespace: client, labels: labels) != false
     }
 }
 

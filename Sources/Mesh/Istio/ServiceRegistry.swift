@@ -120,7 +120,7 @@ struct ServiceRegistry {
                     origin: entry.origin(at: port.location))
             },
             resolution: resolution, isKubernetes: false, isExternal: entry.meshLocation == .meshExternal,
-            subjectAltNames: entry.subjectAltNames, origin: entry.origin())
+            subjectAltNames: entry.subjectAltNames, audience: entry.audience, origin: entry.origin())
     }
 
     /// The endpoint's named port, else `targetPort`, else `number`.
