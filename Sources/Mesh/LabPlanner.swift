@@ -59,7 +59,7 @@ package struct LabPlanner: Sendable {
             fabric: cluster.nodes.count == 1 ? nil : FabricPlan(ruleset: Ruleset(tables: [table])),
             firewall: boundary.firewallPlan, internet: InternetPlanner(hosts: internet).plan(), dns: dns,
             clusterRanges: clusterRanges, translations: Self.translations(of: cluster),
-            assumptions: Self.assumptions(policies, mesh))
+            assumptions: Self.assumptions(policies, mesh) + Self.assumptions(cluster, boundary.firewallPlan))
         return (plan, diagnostics.uniqued)
     }
 
@@ -144,6 +144,23 @@ package struct LabPlanner: Sendable {
             "NetworkPolicy: established flows continue when a policy tightens; proxies keep no idle connection then",
             "NetworkPolicy: a pod may always reach itself, also through its Service, and its node",
         ]
+    }
+}
+
+extension LabPlanner {
+    /// What was assumed of nodes and of the cluster's edge, where the scenario has more of them than every lab.
+    private static func assumptions(_ cluster: Cluster, _ firewall: FirewallPlan?) -> [String] {
+        let nodes =
+            cluster.nodes.count == 1
+            ? []
+            : [
+                "nodes: a pod goes to the node with the fewest pods among those that take it",
+                "nodes: what leaves the cluster has the pod's own address, not its node's",
+            ]
+        let boundary =
+            firewall == nil
+            ? [] : ["boundary: established flows continue when their source may no longer leave"]
+        return nodes + boundary
     }
 }
 

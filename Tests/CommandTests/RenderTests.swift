@@ -19,6 +19,18 @@ import Testing
         }
     }
 
+    @Test("Of several nodes each one's rules are printed, and those of the fabric with the boundary")
+    func nodes() throws {
+        let scenario = Sample.scenario().replacing("spec:\n", with: "spec:\n  nodes: [a, b]\n")
+        try withDirectory(files.merging(["scenario.yaml": scenario]) { $1 }) { directory in
+            let run = try BuiltProgram.run("render", directory, "--what", "policy")
+            #expect(run.status == 0, "\(run.diagnostics)")
+            let heads = run.output.split(separator: "\n").filter { $0.hasPrefix("# ") }
+            #expect(heads == ["# node a", "# node b", "# fabric"])
+            #expect(run.output.components(separatedBy: "egress-lab-boundary").count == 2)
+        }
+    }
+
     @Test("What `render --what proxy` prints for a pod is one JSON object")
     func proxy() throws {
         try withDirectory(files) { directory in

@@ -130,8 +130,12 @@ struct Wiring: Sendable {
 
     /// The fabric's way to an address at a node.
     private static func addRoute(to address: IPAddress, ofNode position: Int, _ batch: inout RouteBatch) {
-        let gateway = address.family == .ipv4 ? LabAddresses.nodeUplinkIPv4 : LabAddresses.nodeUplinkIPv6
-        batch.addRoute(IPPrefix(address), via: gateway, link: fabricLink(position), isOnlink: true)
+        batch.addRoute(
+            IPPrefix(address), via: nodeGateway(address.family), link: fabricLink(position), isOnlink: true)
+    }
+
+    private static func nodeGateway(_ family: IPFamily) -> IPAddress {
+        family == .ipv4 ? LabAddresses.nodeUplinkIPv4 : LabAddresses.nodeUplinkIPv6
     }
 
     /// Every address but the cluster's is delivered here; the cluster's are reached through the node.
@@ -252,7 +256,8 @@ struct Wiring: Sendable {
         guard let fabricRoutes else { return }
         var onFabric = RouteBatch()
         for address in plan.pod.addresses {
-            onFabric.deleteRoute(IPPrefix(address), link: Self.fabricLink(place.position))
+            onFabric.deleteRoute(
+                IPPrefix(address), via: Self.nodeGateway(address.family), link: Self.fabricLink(place.position))
         }
         try fabricRoutes.send(onFabric)
     }

@@ -64,6 +64,7 @@ extension GatewayComponent {
         podAnnotations = field["podAnnotations"]?.stringMap ?? [:]
         replicas = field["replicaCount"]?.integer(0...10_000)
         nodeSelector = field["nodeSelector"]?.stringMap ?? [:]
+        tolerations = field["tolerations"]?.list.compactMap { Toleration(reading: $0) } ?? []
     }
 
     /// `configVolumes` and `secretVolumes` name their source; the chart makes it optional and mounts it in the proxy.

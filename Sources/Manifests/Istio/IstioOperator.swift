@@ -84,6 +84,7 @@ package struct GatewayComponent: Sendable, Equatable {
     package var serviceAnnotations: [String: String]
     package var replicas: Int?
     package var nodeSelector: [String: String]
+    package var tolerations: [Toleration]
     package var environment: [String: String]
     /// `additionalContainers`: beside the proxy.
     package var additionalContainers: [Container]
@@ -97,9 +98,9 @@ package struct GatewayComponent: Sendable, Equatable {
         name: String, direction: Direction, isEnabled: Bool? = nil, namespace: String? = nil,
         labels: [String: String] = [:], podLabels: [String: String] = [:], podAnnotations: [String: String] = [:],
         ports: [Port]? = nil, serviceType: String? = nil, serviceAnnotations: [String: String] = [:],
-        replicas: Int? = nil, nodeSelector: [String: String] = [:], environment: [String: String] = [:],
-        additionalContainers: [Container] = [], volumes: [Volume] = [], volumeMounts: [VolumeMount] = [],
-        location: SourceLocation
+        replicas: Int? = nil, nodeSelector: [String: String] = [:], tolerations: [Toleration] = [],
+        environment: [String: String] = [:], additionalContainers: [Container] = [], volumes: [Volume] = [],
+        volumeMounts: [VolumeMount] = [], location: SourceLocation
     ) {
         self.name = name
         self.direction = direction
@@ -113,6 +114,7 @@ package struct GatewayComponent: Sendable, Equatable {
         self.serviceAnnotations = serviceAnnotations
         self.replicas = replicas
         self.nodeSelector = nodeSelector
+        self.tolerations = tolerations
         self.environment = environment
         self.additionalContainers = additionalContainers
         self.volumes = volumes
@@ -150,6 +152,7 @@ package struct GatewayComponent: Sendable, Equatable {
         result.serviceAnnotations.merge(over.serviceAnnotations) { _, new in new }
         result.replicas = over.replicas ?? replicas
         result.nodeSelector.merge(over.nodeSelector) { _, new in new }
+        result.tolerations += over.tolerations
         result.environment.merge(over.environment) { _, new in new }
         result.additionalContainers += over.additionalContainers
         result.volumes += over.volumes

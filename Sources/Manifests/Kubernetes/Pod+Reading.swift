@@ -5,8 +5,13 @@ extension Pod {
     init?(reading object: ObjectReader) {
         object.root.check("apiVersion kind metadata spec status")
         guard let field = object.root.required("spec"), let spec = PodSpec(reading: field) else { return nil }
-        let addresses = (object.root["status"]?["podIPs"]?.list ?? []).compactMap { $0["ip"]?.ipAddress }
-        self.init(metadata: object.metadata, spec: spec, addresses: addresses)
+        let status = object.root["status"]
+        let addresses = (status?["podIPs"]?.list ?? []).compactMap { $0["ip"]?.ipAddress }
+        // The list is younger than the single address.
+        let hosts = status?["hostIPs"]?.list.compactMap { $0["ip"]?.ipAddress } ?? []
+        self.init(
+            metadata: object.metadata, spec: spec, addresses: addresses,
+            hostAddresses: hosts.isEmpty ? [status?["hostIP"]?.ipAddress].compactMap(\.self) : hosts)
     }
 
     /// Reads the `template` of a workload.
@@ -63,6 +68,7 @@ extension PodSpec {
             }
         }
         nodeSelector = field["nodeSelector"]?.stringMap ?? [:]
+        nodeTerms = NodeTerm.required(by: field["affinity"])
         tolerations = field["tolerations"]?.list.compactMap { Toleration(reading: $0) } ?? []
         volumes = field["volumes"]?.list.compactMap { Volume(reading: $0) } ?? []
         var names: Set<String> = []

@@ -24,11 +24,16 @@ package struct Pod: Resource, Equatable {
     package var spec: PodSpec
     /// `status.podIPs`, where a dump of a live cluster gives them.
     package var addresses: [IPAddress]
+    /// `status.hostIPs`: the addresses of the node it runs on.
+    package var hostAddresses: [IPAddress]
 
-    package init(metadata: ObjectMeta, spec: PodSpec, addresses: [IPAddress] = []) {
+    package init(
+        metadata: ObjectMeta, spec: PodSpec, addresses: [IPAddress] = [], hostAddresses: [IPAddress] = []
+    ) {
         self.metadata = metadata
         self.spec = spec
         self.addresses = addresses
+        self.hostAddresses = hostAddresses
     }
 }
 
@@ -40,6 +45,8 @@ package struct PodSpec: Sendable, Equatable {
     package var nodeName: String?
     /// Labels that the node must have.
     package var nodeSelector: [String: String]
+    /// The terms that `affinity` requires of the node, one of which must hold; empty: any node will do.
+    package var nodeTerms: [NodeTerm]
     /// Which nodes' taints do not keep the pod away.
     package var tolerations: [Toleration]
     package var hostNetwork: Bool
@@ -55,7 +62,7 @@ package struct PodSpec: Sendable, Equatable {
         containers: [Container], initContainers: [Container] = [], serviceAccountName: String = "default",
         nodeName: String? = nil, hostNetwork: Bool = false, hostname: String? = nil, runAsUser: UInt32? = nil,
         runAsGroup: UInt32? = nil, sysctls: [String: String] = [:], nodeSelector: [String: String] = [:],
-        tolerations: [Toleration] = [], volumes: [Volume] = []
+        nodeTerms: [NodeTerm] = [], tolerations: [Toleration] = [], volumes: [Volume] = []
     ) {
         self.containers = containers
         self.initContainers = initContainers
@@ -67,6 +74,7 @@ package struct PodSpec: Sendable, Equatable {
         self.runAsGroup = runAsGroup
         self.sysctls = sysctls
         self.nodeSelector = nodeSelector
+        self.nodeTerms = nodeTerms
         self.tolerations = tolerations
         self.volumes = volumes
     }

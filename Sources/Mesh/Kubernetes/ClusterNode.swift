@@ -39,5 +39,7 @@ package struct ClusterNode: Sendable, Equatable {
         }
         return !properties.isUnschedulable && isTolerated
             && spec.nodeSelector.allSatisfy { properties.labels[$0.key] == $0.value }
+            && (spec.nodeTerms.isEmpty
+                || spec.nodeTerms.contains { $0.matches(name: name, labels: properties.labels) })
     }
 }

@@ -56,7 +56,7 @@ enum InstalledGateways {
         return PodSpec(
             containers: component.additionalContainers + [proxy],
             serviceAccountName: component.serviceAccountName, runAsUser: proxyUser, runAsGroup: proxyUser,
-            nodeSelector: component.nodeSelector, volumes: component.volumes)
+            nodeSelector: component.nodeSelector, tolerations: component.tolerations, volumes: component.volumes)
     }
 
     private static func service(of component: GatewayComponent, _ namespace: String) -> Service {

@@ -23,8 +23,14 @@ struct NodeDirectory: Sendable {
         self.names = names
         ofScenario = Dictionary(scenario.nodes.map { ($0.name, $0) }) { first, _ in first }
 
-        var addresses = Dictionary(manifests.map { ($0.metadata.name, $0.addresses) }) { first, _ in first }
-            .filter { !$0.value.isEmpty }
+        // A dump without nodes has their addresses in its pods' status.
+        let told = resources.compactMap { $0 as? Pod }.compactMap { pod in
+            pod.spec.nodeName.map { ($0, pod.hostAddresses) }
+        }
+        var addresses = Dictionary(
+            (manifests.map { ($0.metadata.name, $0.addresses) } + told).filter { !$1.isEmpty }
+        ) { first, _ in first }
+        .filter { seen.contains($0.key) }
         var taken = Set(addresses.values.joined())
         var next = 0
         for name in names where addresses[name] == nil {

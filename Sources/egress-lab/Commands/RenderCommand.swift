@@ -51,7 +51,7 @@ struct RenderCommand: ParsableCommand {
         switch what {
         case .proxy: Console.report(try configurations(pods))
         case .capture: Console.report(capture(pods))
-        case .policy: Console.report(policy(plan))
+        case .policy: Console.report(plan.fabric == nil ? plan.nodes[0].ruleset.text : policy(plan))
         case .envoy: Console.report(try bootstraps(pods))
         case .names: Console.report(names(pods))
         case nil: Console.report(capture(pods) + (pod == nil ? "\n" + policy(plan) : ""))
@@ -120,11 +120,11 @@ struct RenderCommand: ParsableCommand {
         }.joined(separator: "\n")
     }
 
+    /// The rules of every node and of the fabric that joins them, each with its name.
     private func policy(_ plan: LabPlan) -> String {
-        let rulesets =
-            plan.nodes.map { ("node \($0.name)", $0.ruleset) }
-            + (plan.fabric.map { [("fabric", $0.ruleset)] } ?? [])
-        return rulesets.map { "# \($0)\n" + $1.text }.joined(separator: "\n")
+        let places = plan.nodes.map { ("node \($0.name)", $0.ruleset) }
+        let fabric = plan.fabric.map { [("fabric", $0.ruleset)] } ?? []
+        return (places + fabric).map { "# \($0)\n" + $1.text }.joined(separator: "\n")
     }
 
     /// One configuration as `proxy --config` reads it; several by the names of their pods.
