@@ -21,18 +21,28 @@ ENVOY := .build/envoy
 ENVOY_VERSION := 1.40.0
 
 PACKAGES := libmnl-dev libnftnl-dev libldns-dev libre2-dev pkg-config nftables iproute2 curl openssl
+# Programs that scenarios run in containers' places; as services of this machine they are not wanted.
+SERVERS := nginx libnginx-mod-stream
 
 .PHONY: setup setup-envoy build demo test check bench differential differential-random format install clean
 
+INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \"\$$@\"
+# Debian starts a server when it installs one, unless a policy says no; where systemd runs, it stays off after a reboot, too.
+POLICY := /usr/sbin/policy-rc.d
+INSTALL_QUIETLY := if [ -e $(POLICY) ]; then $(INSTALL); else \
+    trap 'rm -f $(POLICY)' EXIT; printf '\#!/bin/sh\nexit 101\n' > $(POLICY); chmod +x $(POLICY); $(INSTALL); fi && \
+    { [ ! -d /run/systemd/system ] || systemctl disable -q nginx; }
+
 # Installs the Debian packages that are missing; does nothing when none is.
 setup:
-	@missing=; for package in $(PACKAGES); do \
+	@missing=; for package in $(PACKAGES) $(SERVERS); do \
 	    dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || missing="$$missing $$package"; \
 	done; \
 	if [ -n "$$missing" ]; then \
 	    echo "installing$$missing"; \
 	    $(SUDO) apt-get update -qq && \
-	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+	    case "$$missing" in *" nginx"*) $(SUDO) sh -c "$(INSTALL_QUIETLY)" -- $$missing;; \
+	    *) $(SUDO) sh -c "$(INSTALL)" -- $$missing;; esac; \
 	fi
 	@command -v $(SWIFT) >/dev/null || { echo "Swift 6 is needed: https://www.swift.org/install/linux/" >&2; exit 1; }
 

@@ -1,6 +1,7 @@
 #include "CLinux.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -56,6 +58,31 @@ int clinux_accept(int fd, struct sockaddr *address, socklen_t *length, int nonbl
 
 int clinux_mount_memory(const char *path) {
     return mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755");
+}
+
+int clinux_unshare_mounts(void) {
+    if (unshare(CLONE_FS | CLONE_NEWNS) != 0) return -1;
+    // Else what is mounted would appear on the host, where / is shared.
+    return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL);
+}
+
+int clinux_mount_tmpfs(const char *path, mode_t mode, uid_t uid, gid_t gid) {
+    if (mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") != 0) return -1;
+    // In this order: a change of owner clears bits of the mode.
+    if (chown(path, uid, gid) != 0) return -1;
+    return chmod(path, mode);
+}
+
+int clinux_open_directory(const char *path) { return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC); }
+
+int clinux_bind(const char *source, const char *target) { return mount(source, target, NULL, MS_BIND | MS_REC, NULL); }
+
+int clinux_change_root(const char *path) {
+    if (chdir(path) != 0) return -1;
+    // The old root is laid over the new one for a moment: `man 2 pivot_root`, "pivot_root(\".\", \".\")".
+    if (syscall(SYS_pivot_root, ".", ".") != 0) return -1;
+    if (umount2(".", MNT_DETACH) != 0) return -1;
+    return chdir("/");
 }
 
 _Noreturn void clinux_abort(const char *message) {

@@ -121,6 +121,8 @@ static _Noreturn void run_child(const struct clinux_spawn_spec *spec, int pipe) 
 
     if (spec->network_namespace >= 0 && setns(spec->network_namespace, CLONE_NEWNET) != 0)
         fail(pipe, CLINUX_SPAWN_NETWORK_NAMESPACE, 0);
+    if (spec->mount_namespace >= 0 && setns(spec->mount_namespace, CLONE_NEWNS) != 0)
+        fail(pipe, CLINUX_SPAWN_MOUNT_NAMESPACE, 0);
     if (spec->overlay_count > 0 && !(spec->new_namespaces & CLONE_NEWNS) && unshare(CLONE_NEWNS) != 0)
         fail(pipe, CLINUX_SPAWN_MOUNT_NAMESPACE, 0);
     if (spec->overlay_count > 0 || (spec->new_namespaces & CLONE_NEWNS)) {

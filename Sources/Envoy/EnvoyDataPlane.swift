@@ -12,8 +12,8 @@ package import ProxyModel
 package final class EnvoyDataPlane: DataPlane {
     private enum Phase {
         case new
-        case running(EnvoyProcess)
-        case stopping(EnvoyProcess)
+        case running(ProgramProcess)
+        case stopping(ProgramProcess)
         case stopped
         case failed(EnvoyError)
     }
@@ -68,10 +68,10 @@ package final class EnvoyDataPlane: DataPlane {
     package func start() async throws {
         try directory.make()
         try await updater.prepare()
-        let process = try await EnvoyProcess.start(
-            try Netlink.FileDescriptor.open(executable, O_RDONLY), name: executable, arguments: arguments,
-            namespace: namespace, identity: directory.owner, loop: loop
-        ) { [weak self] line in self?.read(line) }
+        let program = try Netlink.FileDescriptor.open(executable, O_RDONLY)
+        let process = try await ProgramProcess.start(
+            specification(program), name: executable, loop: loop, output: { [weak self] line in self?.read(line) })
+        withExtendedLifetime(program) {}
         phase.withLockedValue { $0 = .running(process) }
         process.ended.whenComplete { [weak self] result in self?.ended(process, result) }
         do {
@@ -82,6 +82,20 @@ package final class EnvoyDataPlane: DataPlane {
             await stop()
             throw reason
         }
+    }
+
+    /// Of the program that `program` is open on.
+    private func specification(_ program: Netlink.FileDescriptor) -> ChildSpecification {
+        // Through the descriptor, because the proxy's user need not be allowed into the program's folder.
+        let inherited: Int32 = 3
+        var specification = ChildSpecification("/proc/self/fd/\(inherited)", arguments)
+        specification.arguments[0] = "envoy"
+        specification.descriptors = [inherited: program.number]
+        specification.namespace = namespace
+        specification.identity = directory.owner
+        specification.forbidsNewPrivileges = true
+        specification.workingDirectory = "/"
+        return specification
     }
 
     private var arguments: [String] {
@@ -127,7 +141,7 @@ package final class EnvoyDataPlane: DataPlane {
     }
 
     package func stop() async {
-        let process: EnvoyProcess? = phase.withLockedValue { phase in
+        let process: ProgramProcess? = phase.withLockedValue { phase in
             switch phase {
             case .running(let process), .stopping(let process):
                 phase = .stopping(process)
@@ -163,7 +177,7 @@ package final class EnvoyDataPlane: DataPlane {
 
     private func check() throws { _ = try running() }
 
-    private func running() throws -> EnvoyProcess {
+    private func running() throws -> ProgramProcess {
         try phase.withLockedValue { phase in
             switch phase {
             case .running(let process): return process
@@ -181,7 +195,7 @@ package final class EnvoyDataPlane: DataPlane {
     }
 
     /// All that Envoy wrote has been read; on the loop.
-    private func ended(_ process: EnvoyProcess, _ result: Result<ChildProcess.ExitStatus?, any Error>) {
+    private func ended(_ process: ProgramProcess, _ result: Result<ChildProcess.ExitStatus?, any Error>) {
         let how: String =
             switch result {
             case .success(let status): status?.words ?? "closed its streams, but still runs"
@@ -202,7 +216,7 @@ package final class EnvoyDataPlane: DataPlane {
     }
 
     private func fail(_ error: EnvoyError) {
-        let process: EnvoyProcess? = phase.withLockedValue { phase in
+        let process: ProgramProcess? = phase.withLockedValue { phase in
             guard case .running(let process) = phase else { return nil }
             phase = .failed(error)
             return process
@@ -217,12 +231,12 @@ package final class EnvoyDataPlane: DataPlane {
     ///
     /// - Parameter code: of what is no refusal and no end.
     private func explain(
-        _ problem: any Error, _ process: EnvoyProcess, during code: EnvoyError.Code, since logged: Int = 0
+        _ problem: any Error, _ process: ProgramProcess, during code: EnvoyError.Code, since logged: Int = 0
     ) async -> EnvoyError {
         // Its log comes through a pipe of its own; another round trip gives that time to be read.
         if failure == nil { _ = try? await admin.get("/ready", timeout: .seconds(1)) }
         if let failure { return code == .start ? error(code, failure.reason, log: failure.log) : failure }
-        let lines = Array(process.lines(after: logged).suffix(EnvoyProcess.shownLines))
+        let lines = Array(process.lines(after: logged).suffix(ProgramProcess.shownLines))
         switch problem {
         case let known as EnvoyError: return known
         case let refusal as EnvoyUpdater.Refusal:

@@ -68,7 +68,7 @@ package struct LabPlanner: Sendable {
     ) -> [PodPlan] {
         let compiler = ProxyCompiler(cluster: cluster, resources: resources)
         let ports = PodPorts(cluster: cluster, flows: flows, images: images)
-        let containers = ContainerPlanner(images: images, resources: resources)
+        let containers = ContainerPlanner(images: images, resources: resources, names: dns.records)
         // Rules depend on the settings alone, and the pods of a workload share those.
         var rulesets: [CaptureSettings: Ruleset] = [:]
         func ruleset(_ settings: CaptureSettings) -> Ruleset {

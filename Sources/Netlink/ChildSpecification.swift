@@ -62,6 +62,8 @@ package struct ChildSpecification: Sendable {
     package var descriptors: [Int32: Int32] = [:]
     /// Where it runs; nil for the namespace of this process's first thread.
     package var namespace: NetworkNamespace?
+    /// What it sees of the machine's files; excludes overlays and `Isolation.mounts`.
+    package var fileSystem: ContainerFileSystem?
     package var isolation: Isolation = []
     package var overlays: [Overlay] = []
     /// A fresh /proc that shows its own process numbers; with `.processes` and `.mounts`.
@@ -135,6 +137,7 @@ package struct ChildSpecification: Sendable {
                         spec.overlays = entries.baseAddress
                         spec.overlay_count = entries.count
                         spec.network_namespace = namespace?.fileDescriptor ?? -1
+                        spec.mount_namespace = fileSystem?.fileDescriptor ?? -1
                         spec.new_namespaces = isolation.union(overlays.isEmpty ? [] : .mounts).rawValue
                         spec.mount_proc = mountsProc ? 1 : 0
                         spec.set_credentials = identity == nil ? 0 : 1
@@ -144,7 +147,7 @@ package struct ChildSpecification: Sendable {
                         spec.keep_session = keepsSession ? 1 : 0
                         spec.controlling_terminal = hasControllingTerminal ? 1 : 0
                         spec.outlives_parent = outlivesParent ? 1 : 0
-                        return withExtendedLifetime(namespace) { body(&spec) }
+                        return withExtendedLifetime((namespace, fileSystem)) { body(&spec) }
                     }
                 }
             }

@@ -37,7 +37,9 @@ import Testing
               proxy_pass $ssl_preread_server_name:443; } }
         """
 
-    private static func plans(_ yaml: String) -> ([ContainerPlan], [Diagnostic]) {
+    private static func plans(
+        _ yaml: String, image: ImageStandIn = image
+    ) -> ([ContainerPlan], [Diagnostic]) {
         var fixture = KubernetesFixture(yaml, images: [image])
         let (plan, diagnostics) = fixture.planAndDiagnose()
         return (plan.pods.flatMap(\.containers), diagnostics)
@@ -69,6 +71,72 @@ import Testing
         #expect(diagnostics.map(\.severity) == [.error])
         #expect(diagnostics.first?.message.contains("ConfigMap istio-system/absent") == true)
         #expect(Self.plans(Self.pod("configMap: {name: absent, optional: true}")).1.isEmpty)
+    }
+
+    @Test("a program of the machine gets the container's arguments, environment, ports, ConfigMaps and Secrets")
+    func machineProgram() throws {
+        let command = ImageStandIn(
+            name: "tool", program: .command(["socat", "-d"]), location: SourceLocation(file: "scenario.yaml"))
+        let (plans, diagnostics) = Self.plans(
+            """
+            apiVersion: v1
+            kind: Pod
+            metadata: {name: tool, namespace: default}
+            spec:
+              containers:
+                - name: tool
+                  image: tool
+                  command: [ignored]
+                  args: [a, b]
+                  workingDir: /srv
+                  env: [{name: K, value: v}]
+                  ports: [{containerPort: 9000}, {containerPort: 53, protocol: UDP}]
+                  volumeMounts:
+                    - {name: keys, mountPath: /etc/keys/}
+                    - {name: keys, mountPath: /etc/one, subPath: tls.key}
+                    - {name: scratch, mountPath: /scratch}
+              volumes:
+                - {name: keys, secret: {secretName: keys}}
+                - {name: scratch, emptyDir: {}}
+            ---
+            apiVersion: v1
+            kind: Secret
+            metadata: {name: keys, namespace: default}
+            stringData: {tls.key: key}
+            """, image: command)
+        #expect(diagnostics.isEmpty)
+        let key = Array("key".utf8)
+        let expected = MachineProgramPlan(
+            command: ["socat", "-d", "a", "b"], environment: ["K": "v"], workingDirectory: "/srv",
+            mounts: [
+                MachineProgramPlan.Mount(
+                    path: "/etc/keys", files: [ContainerFile(path: "/etc/keys/tls.key", content: key)]),
+                MachineProgramPlan.Mount(
+                    path: "/etc/one", files: [ContainerFile(path: "/etc/one", content: key)], isDirectory: false),
+                MachineProgramPlan.Mount(path: "/scratch", files: []),
+            ], ports: [9000])
+        #expect(plans == [ContainerPlan(name: "tool", program: .machine(expected))])
+    }
+
+    @Test("a program of the machine whose nginx.conf forwards by name is an SNI proxy with that configuration's log")
+    func machineSNIProxy() throws {
+        let command = ImageStandIn(
+            name: "nginx", program: .command(["nginx"]), location: SourceLocation(file: "scenario.yaml"))
+        let configuration = Self.configuration.replacing(
+            "stream {",
+            with: "stream { log_format f '[$ssl_preread_server_name]$status'; access_log /var/log/nginx/x f;"
+        )
+        .replacing("10.96.0.10", with: "kube-dns.kube-system.svc.cluster.local")
+        let (plans, diagnostics) = Self.plans(
+            Self.pod("configMap: {name: proxy-config}") + configuration, image: command)
+        #expect(diagnostics.isEmpty)
+        guard case .machine(let plan)? = plans.first?.program, let server = plan.sniServer else {
+            Issue.record("no SNI proxy")
+            return
+        }
+        #expect(plan.ports == [18443])
+        #expect(server.accessLog?.path == "/var/log/nginx/x")
+        #expect(!server.nameservers.isEmpty && server.nameservers.allSatisfy { $0.port == 53 })
     }
 
     @Test("containers without a stand-in stay as they are")

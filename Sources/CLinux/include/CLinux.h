@@ -115,6 +115,8 @@ struct clinux_spawn_spec {
     size_t overlay_count;
     /// -1, or a network namespace to enter.
     int network_namespace;
+    /// -1, or a mount namespace to enter; then neither overlays nor CLINUX_NEWNS.
+    int mount_namespace;
     /// New namespaces: CLINUX_NEW*. Overlays imply CLINUX_NEWNS.
     int new_namespaces;
     /// Nonzero: mount a fresh /proc (with CLINUX_NEWPID).
@@ -184,3 +186,22 @@ int clinux_peer_user(int socket, uid_t *user);
 /// Lays an empty file system in memory over the directory `path`; `mount(2)`. It goes with the mount namespace, however
 /// that ends. 0, or -1 with errno.
 int clinux_mount_memory(const char *path);
+
+// MARK: Mounts of a thread's own mount namespace
+
+/// `unshare(2)`: gives the calling thread, which is to end soon, a mount namespace, root and working directory of its
+/// own, from which no mount reaches others. 0, or -1 with errno.
+int clinux_unshare_mounts(void);
+
+/// Mounts an empty file system in memory at `path`. 0, or -1 with errno.
+int clinux_mount_tmpfs(const char *path, mode_t mode, uid_t uid, gid_t gid);
+
+/// A descriptor of the directory as it is now, whatever is mounted over it later; -1 with errno.
+int clinux_open_directory(const char *path);
+
+/// Shows `source`, with all that is mounted in it, at `target`, too. 0, or -1 with errno.
+int clinux_bind(const char *source, const char *target);
+
+/// Makes `path`, which is a mount, the root of the calling thread's mount namespace; `pivot_root(2)`. What was the root
+/// is gone. 0, or -1 with errno.
+int clinux_change_root(const char *path);

@@ -1,5 +1,6 @@
 import Mesh
 import NIOCore
+import Netlink
 import ProxyModel
 
 /// What runs in a container's place.
@@ -13,6 +14,16 @@ protocol ContainerProgram: Sendable {
     func lines() -> [String]
     /// The structured records behind those lines that tell of connections.
     func records() -> [AccessLogRecord]
+    /// Returns when its log has more than `count` lines, or after `time`.
+    func nextLine(after count: Int, within time: TimeAmount) async
+    /// What it sees of the machine's files; nil: it needs none.
+    var fileSystem: ContainerFileSystem? { get }
+}
+
+extension ContainerProgram {
+    /// What settles has all its lines.
+    func nextLine(after count: Int, within time: TimeAmount) async {}
+    var fileSystem: ContainerFileSystem? { nil }
 }
 
 /// Where a container's program runs, and whom it tells.
@@ -20,14 +31,25 @@ struct ContainerSite: Sendable {
     let pod: RunningPod
     let group: any EventLoopGroup
     let recorder: EvidenceRecorder
+    let files: PodFiles
+    /// Follows what programs do that tell nothing themselves; nil: there are none.
+    let programs: ProgramConnections?
+    /// To be called when a program has ended unasked.
+    let failed: @Sendable (any Error) -> Void
 
     /// In the name of an SNI proxy of this pod.
     var sniProxyEvents: ProxyRecorder {
-        let pod = pod.plan.pod
-        let node = ProxyNode(
+        ProxyRecorder(node: pod.sniProxyNode, generation: pod.generation, recorder: recorder)
+    }
+}
+
+extension RunningPod {
+    /// The SNI proxy in a container of this pod, as evidence names it.
+    var sniProxyNode: ProxyNode {
+        let pod = plan.pod
+        return ProxyNode(
             id: "sni-proxy~\(pod.id.name).\(pod.id.namespace)", role: .sniProxy, namespace: pod.id.namespace,
             pod: pod.id.name, workload: pod.workload, labels: pod.labels)
-        return ProxyRecorder(node: node, generation: pod.generation, recorder: recorder)
     }
 }
 
@@ -37,6 +59,7 @@ enum ContainerPrograms {
     static func program(_ plan: ContainerPlan, at site: ContainerSite) -> any ContainerProgram {
         switch plan.program {
         case .sniProxy(let configuration): BundledSNIProxy(configuration, container: plan.name, at: site)
+        case .machine(let program): MachineProgram(program, container: plan.name, at: site)
         }
     }
 }

@@ -39,13 +39,25 @@ final class UntoldConnections: Sendable {
     }
 
     private let recorder: EvidenceRecorder
+    /// What programs in containers' places do.
+    let programs: ProgramConnections
+    /// Proxies tell of each connection themselves: only programs are left.
+    private let proxiesTell: Bool
     private let state = NIOLockedValueBox(State())
 
-    init(recorder: EvidenceRecorder) { self.recorder = recorder }
+    init(recorder: EvidenceRecorder, proxiesTell: Bool) {
+        self.recorder = recorder
+        self.proxiesTell = proxiesTell
+        programs = ProgramConnections(recorder: recorder)
+    }
 
-    /// From now on these pods run; only those with a proxy matter.
+    /// From now on these pods run; only those with a proxy or a program matter.
     func watch(_ pods: [RunningPod]) {
-        let addresses = pods.filter { $0.plan.proxy != nil }.flatMap { pod in
+        programs.watch(pods)
+        let told = pods.filter { pod in
+            pod.plan.proxy != nil && !proxiesTell || pod.plan.containers.contains(where: \.isMachineProgram)
+        }
+        let addresses = told.flatMap { pod in
             pod.plan.pod.addresses.map { ($0, pod) }
         }
         state.withLockedValue { $0.pods = Dictionary(addresses) { $1 } }
@@ -54,7 +66,10 @@ final class UntoldConnections: Sendable {
     // MARK: Flows
 
     /// What is seen from now on until `end` is of this flow.
-    func begin(_ flow: FlowTracker) { state.withLockedValue { $0.flow = flow } }
+    func begin(_ flow: FlowTracker) {
+        programs.begin(flow)
+        state.withLockedValue { $0.flow = flow }
+    }
 
     func end(_ flow: FlowTracker) {
         state.withLockedValue { if $0.flow === flow { $0.flow = nil } }
@@ -63,6 +78,7 @@ final class UntoldConnections: Sendable {
     func clientBegins(_ tuple: FiveTuple) { _ = state.withLockedValue { $0.clients.insert(SocketKey(tuple)) } }
 
     func clientEnded(_ tuple: FiveTuple) {
+        programs.clientEnded(tuple)
         state.withLockedValue {
             $0.clients.remove(SocketKey(tuple))
             $0.ends[tuple] = nil
@@ -115,6 +131,8 @@ final class UntoldConnections: Sendable {
     /// can't be told whose they were. Meaningful when the proxies have settled.
     @discardableResult
     func attribute(_ flow: FlowTracker) -> [FiveTuple] {
+        programs.adopt(flow)
+        defer { programs.assign() }
         var left: [FiveTuple] = []
         for packet in flow.untold {
             guard !recorder.isTold(packet.tuple, sinceMs: packet.timeMs) else { continue }
@@ -134,6 +152,7 @@ final class UntoldConnections: Sendable {
     private func mayOwn(_ packet: UntoldPacket, _ proxied: ProxiedHop) -> Bool {
         let connection = proxied.connection
         guard connection.pod == "\(packet.pod.id)", connection.generation == packet.pod.generation else { return false }
+        if proxiesTell, !programs.isOwn(connection) { return false }
         return proxied.records.allSatisfy { record in
             // It was over before, or says itself that it went elsewhere; requests may have tried one host after another.
             guard record.timeMs >= packet.timeMs else { return false }
@@ -148,6 +167,7 @@ final class UntoldConnections: Sendable {
 
     /// A client's connection stands: asks at once whose socket it ends at, because it may be gone in a moment.
     func connected(_ tuple: FiveTuple) {
+        programs.connected(tuple)
         let pods = state.withLockedValue { $0.pods }
         let loopback = tuple.source.address.family == .ipv4 ? IPAddress.loopbackIPv4 : .loopbackIPv6
         var places = pods[tuple.source.address].map { [(pod: $0, local: loopback)] } ?? []

@@ -1,16 +1,32 @@
 import Evidence
 import Manifests
 import Mesh
+import NIOCore
 import Proxy
 import ProxyModel
 
 /// Checks logs and statistics of a running lab's proxies.
 struct AssertionRunner: Sendable {
     let lab: RunningLab
-    /// How many records each pod's log held when the step began: a step's assertions are about its own traffic.
-    let recordsBefore: [String: Int]
+    /// Where each pod's log stood when the step began: a step's assertions are about its own traffic.
+    let recordsBefore: [String: LogPosition]
+
+    /// How long a program may take to write what it is asserted to have written.
+    private static let patience = Duration.seconds(2)
 
     func check(_ assertion: Assertion) async -> AssertionResult {
+        let deadline = ContinuousClock.now + Self.patience
+        while true {
+            let pod = await lab.pod(of: assertion.of)
+            let log = pod?.log(of: assertion.of.container).log
+            let lines = log?.hasOtherLines == true ? log?.lines().count : nil
+            let result = await checkNow(assertion)
+            guard !result.passed, let log, let lines, ContinuousClock.now < deadline else { return result }
+            await log.nextLine(lines, .milliseconds(Int64((deadline - .now) / .milliseconds(1)) + 1))
+        }
+    }
+
+    private func checkNow(_ assertion: Assertion) async -> AssertionResult {
         func result(_ passed: Bool, _ message: String, observed: UInt64? = nil) -> AssertionResult {
             AssertionResult(
                 passed: passed, message: message, observed: observed,
@@ -24,9 +40,9 @@ struct AssertionRunner: Sendable {
             let container = assertion.of.container.map { "no program in the place of container \($0), and" } ?? ""
             return result(false, "pod \(pod.id) has \(container.isEmpty ? "" : container + " ")no proxy")
         }
-        let before = recordsBefore[place] ?? 0
+        let before = recordsBefore[place]
         let isLogging = log.isLogging
-        let records = isLogging ? Array(log.records().dropFirst(before)) : []
+        let records = isLogging ? Array(log.records().dropFirst(before?.records ?? 0)) : []
         switch assertion.check {
         case .logContains(let wanted, let count):
             let matching = records.filter { Self.matches($0, wanted) }
@@ -47,7 +63,7 @@ struct AssertionRunner: Sendable {
                 "\(assertion.of) logged no record with \(Self.text(wanted))"
                     + (matching.isEmpty ? "" : ": found \(matching.count)"), observed: UInt64(matching.count))
         case .logLine(let text):
-            let lines = isLogging ? Array(log.lines().dropFirst(before)) : []
+            let lines = isLogging ? Array(log.lines().dropFirst(before.map { $0.lines ?? $0.records } ?? 0)) : []
             let matching = lines.count { $0.contains(text) }
             let passed = matching > 0
             return result(

@@ -53,7 +53,8 @@ struct CommandRunner: Sendable {
         var specification = PodProcess(lab: lab, dns: dns).specification(
             "/bin/sh", ["-c", command.run], in: pod, container: command.in.container, uid: command.uid, gid: command.gid
         )
-        specification.workingDirectory = directory
+        // The scenario's directory is the machine's, which a container does not see.
+        specification.workingDirectory = specification.fileSystem == nil ? directory : "/"
         return specification
     }
 

@@ -112,6 +112,9 @@ package struct FlowRunner: Sendable {
             let seen = open.tracker.changes
             await lab.drainPacketLogs()
             let unattributed = lab.untold?.attribute(open.tracker) ?? []
+            if open.result.status != nil || open.result.bytesReceived > 0 {
+                lab.untold?.programs.answered(open.tracker)
+            }
             let record = FlowRecord(
                 scheme: open.flow.scheme, enforcement: enforcement, attempts: open.tracker.attempts(),
                 client: saw(open.result), lostMessages: lab.recorder.lostMessages - open.lostBefore,

@@ -62,6 +62,9 @@ final class FlowTracker: Sendable {
     /// A proxy sent the first packet of a connection.
     func note(_ packet: UntoldPacket) { state.withLockedValue { $0.untold.append(packet) } }
 
+    /// A program on some flow's way wrote what became of a connection.
+    func noteLine() { signal() }
+
     var untold: [UntoldPacket] { state.withLockedValue { $0.untold } }
 
     /// A proxy's packet was dropped that no connection of this flow can be found for: no answer will come.

@@ -1,4 +1,5 @@
 import Mesh
+import NIOCore
 import Proxy
 import ProxyModel
 
@@ -8,6 +9,17 @@ struct PodLog {
     var isLogging = true
     var records: () -> [AccessLogRecord]
     var lines: () -> [String]
+    /// Lines may tell of other things than connections; then they come when the program likes.
+    var hasOtherLines = false
+    /// Returns when there are more lines than that, or after the time.
+    var nextLine: (Int, TimeAmount) async -> Void = { _, _ in }
+}
+
+/// How far a log has been read.
+struct LogPosition {
+    var records: Int
+    /// nil: as many as records.
+    var lines: Int?
 }
 
 extension RunningPod {
@@ -24,7 +36,13 @@ extension RunningPod {
     /// The log of the program in a container's place; of the proxy where the container is not one of those.
     func log(of container: String?) -> (name: String, log: PodLog?) {
         if let container, let program = programs[container] {
-            return ("\(id):\(container)", PodLog(records: program.records, lines: program.lines))
+            return (
+                "\(id):\(container)",
+                PodLog(
+                    records: program.records, lines: program.lines,
+                    hasOtherLines: plan.containers.contains { $0.name == container && $0.isMachineProgram },
+                    nextLine: program.nextLine)
+            )
         }
         let isLogging = plan.proxy?.accessLog != nil
         return (

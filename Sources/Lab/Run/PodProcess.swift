@@ -2,7 +2,6 @@ import Foundation
 import Manifests
 package import Mesh
 package import Netlink
-import NetworkAddresses
 
 /// What a real program is that runs in a container of a pod: with the pod's network, resolver, hosts and host name, the
 /// container's user and variables, and with trust in the lab's CA.
@@ -15,9 +14,6 @@ package struct PodProcess: Sendable {
         self.dns = dns
     }
 
-    private static let bundle = "/etc/ssl/certs/ca-certificates.crt"
-    private static let defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
     /// The specification of a program; without a container it is the first one's.
     package func specification(
         _ executable: String, _ arguments: [String], in pod: RunningPod, container: String?, uid: UInt32? = nil,
@@ -27,38 +23,28 @@ package struct PodProcess: Sendable {
         let isProxy = container == "istio-proxy" && !pod.plan.pod.spec.containers.contains { $0.name == container }
         let owner = isProxy ? pod.proxyOwner : pod.credentials(container: container)
         var specification = ChildSpecification(executable, arguments)
-        let path = ProcessInfo.processInfo.environment["PATH"] ?? Self.defaultPath
-        let own = [
-            "PATH": path, "HOME": "/tmp", "LANG": "C.UTF-8", "HOSTNAME": pod.id.name, "SSL_CERT_FILE": Self.bundle,
-            "CURL_CA_BUNDLE": Self.bundle,
-        ]
+        let own = PodFiles.environment(path: ProcessInfo.processInfo.environment["PATH"], hostName: pod.id.name)
         let spec = pod.plan.pod.spec
         let chosen = container.flatMap { name in (spec.containers + spec.initContainers).first { $0.name == name } }
         specification.environment = own.merging((chosen ?? spec.containers.first)?.environment ?? [:]) { $1 }
             .map { "\($0.key)=\($0.value)" }.sorted()
         specification.namespace = pod.namespace
         specification.identity = ChildSpecification.Identity(uid: uid ?? owner.uid, gid: gid ?? owner.gid)
-        specification.overlays = [
-            ChildSpecification.Overlay(path: "/etc/resolv.conf", text: resolverConfiguration(pod)),
-            ChildSpecification.Overlay(path: "/etc/hosts", text: hosts(pod)),
-            // The lab's CA is the only one that is trusted in there.
-            ChildSpecification.Overlay(
-                path: Self.bundle, text: lab.authority.rootPEM, replacesDirectory: true, isOptional: true),
-        ]
         specification.hostName = pod.id.name
-        specification.isolation = [.mounts, .hostName]
+        specification.isolation = .hostName
+        if let container, let files = pod.programs[container]?.fileSystem {
+            specification.fileSystem = files
+        } else {
+            let files = PodFiles(of: pod.plan, dns: dns, trusting: lab.authority.rootPEM)
+            specification.overlays = [
+                ChildSpecification.Overlay(path: "/etc/resolv.conf", text: files.resolver),
+                ChildSpecification.Overlay(path: "/etc/hosts", text: files.hosts),
+                ChildSpecification.Overlay(
+                    path: PodFiles.bundle, text: files.authorities, replacesDirectory: true, isOptional: true),
+            ]
+            specification.isolation.insert(.mounts)
+        }
         specification.forbidsNewPrivileges = true
         return specification
-    }
-
-    private func resolverConfiguration(_ pod: RunningPod) -> String {
-        dns.nameservers.filter { address in pod.plan.pod.addresses.contains { $0.family == address.family } }
-            .map { "nameserver \($0)\n" }.joined()
-            + "search \(dns.searchDomains(namespace: pod.id.namespace).joined(separator: " "))\noptions ndots:5\n"
-    }
-
-    private func hosts(_ pod: RunningPod) -> String {
-        "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
-            + pod.plan.pod.addresses.map { "\($0)\t\(pod.id.name)\n" }.joined()
     }
 }

@@ -110,7 +110,9 @@ struct ScenarioRunner: Sendable {
     private func makeLab(
         _ plan: LabPlan, on group: any EventLoopGroup, _ onLab: (RunningLab) -> Void
     ) throws -> RunningLab {
-        let lab = try RunningLab(of: plan, group: group, dataPlane: scenario.dataPlane, envoy: envoy)
+        let lab = try RunningLab(
+            of: plan, group: group, dataPlane: scenario.dataPlane, envoy: envoy,
+            hasPrograms: scenario.images.contains(where: \.isCommand))
         onLab(lab)
         return lab
     }
@@ -174,10 +176,13 @@ struct ScenarioRunner: Sendable {
         return (result, open)
     }
 
-    private func recordCounts(_ lab: RunningLab) async -> [String: Int] {
-        var counts: [String: Int] = [:]
+    private func recordCounts(_ lab: RunningLab) async -> [String: LogPosition] {
+        var counts: [String: LogPosition] = [:]
         for pod in await lab.allPods {
-            for (name, log) in pod.logs { counts[name] = log.records().count }
+            for (name, log) in pod.logs {
+                counts[name] = LogPosition(
+                    records: log.records().count, lines: log.hasOtherLines ? log.lines().count : nil)
+            }
         }
         return counts
     }

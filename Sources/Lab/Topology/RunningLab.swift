@@ -44,7 +44,7 @@ package actor RunningLab {
     /// told of everything, for labs that stay up.
     package init(
         of plan: LabPlan, group: any EventLoopGroup, dataPlane: Scenario.DataPlaneKind, envoy: String?,
-        observer: (@Sendable (Observation) -> Void)? = nil
+        hasPrograms: Bool = false, observer: (@Sendable (Observation) -> Void)? = nil
     ) throws {
         let dataPlanes: DataPlanes
         switch dataPlane {
@@ -53,12 +53,14 @@ package actor RunningLab {
             guard let envoy else { throw LabError("no program was named for data plane envoy") }
             dataPlanes = .envoy(envoy, in: try .inMemory())
         }
-        try self.init(plan: plan, group: group, dataPlanes: dataPlanes, observer: observer)
+        try self.init(plan: plan, group: group, dataPlanes: dataPlanes, hasPrograms: hasPrograms, observer: observer)
     }
 
     /// Makes the plan's nodes, the internet and what joins them, and starts the observers.
+    ///
+    /// - Parameter hasPrograms: programs of this machine will stand in for containers.
     package init(
-        plan: LabPlan, group: any EventLoopGroup, dataPlanes: DataPlanes = .bundled,
+        plan: LabPlan, group: any EventLoopGroup, dataPlanes: DataPlanes = .bundled, hasPrograms: Bool = false,
         observer: (@Sendable (Observation) -> Void)? = nil
     ) throws {
         self.group = group
@@ -75,7 +77,9 @@ package actor RunningLab {
         zone = ZoneResponder(records: [:])
         let boundary = fabric == nil ? nodes[0].dropReasons : DropReasons(at: "fabric")
         boundaryReasons = boundary
-        untold = dataPlanes.tellsAttempts ? nil : UntoldConnections(recorder: recorder)
+        untold =
+            dataPlanes.tellsAttempts && !hasPrograms
+            ? nil : UntoldConnections(recorder: recorder, proxiesTell: dataPlanes.tellsAttempts)
         let places = nodes.map { ($0.namespace, $0.dropReasons) } + (fabric.map { [($0, boundary)] } ?? [])
         let observers = try places.map { [recorder, untold] namespace, reasons in
             try Self.observer(
@@ -228,12 +232,33 @@ package actor RunningLab {
         }
         let dnsPod = plan?.dns.pod
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for pod in pods { group.addTask { try await self.startPrograms(of: pod, dnsPod: dnsPod) } }
+            for pod in pods { group.addTask { try await self.startProxy(of: pod, dnsPod: dnsPod) } }
+            try await group.waitForAll()
+        }
+        // Programs may ask for names as soon as they start.
+        guard let dns = plan?.dns else { return }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for pod in pods where !pod.plan.containers.isEmpty {
+                group.addTask { try await self.startPrograms(of: pod, dns: dns) }
+            }
             try await group.waitForAll()
         }
     }
 
-    private nonisolated func startPrograms(of pod: RunningPod, dnsPod: PodID?) async throws {
+    private nonisolated func startPrograms(of pod: RunningPod, dns: DNSPlan) async throws {
+        for container in pod.plan.containers {
+            let program = ContainerPrograms.program(
+                container,
+                at: ContainerSite(
+                    pod: pod, group: group, recorder: recorder,
+                    files: PodFiles(of: pod.plan, dns: dns, trusting: authority.rootPEM), programs: untold?.programs,
+                    failed: failures.report))
+            pod.add(program: program, inPlaceOf: container.name)
+            try await program.start()
+        }
+    }
+
+    private nonisolated func startProxy(of pod: RunningPod, dnsPod: PodID?) async throws {
         let plan = pod.plan
         if let agent = plan.agent {
             pod.set(
@@ -246,12 +271,6 @@ package actor RunningLab {
                     failed: failures.report))
             try await proxy.start()
             pod.set(proxy: proxy)
-        }
-        for container in plan.containers {
-            let program = ContainerPrograms.program(
-                container, at: ContainerSite(pod: pod, group: group, recorder: recorder))
-            pod.add(program: program, inPlaceOf: container.name)
-            try await program.start()
         }
         try serve(pod, dnsPod: dnsPod)
         pod.markStarted()

@@ -102,6 +102,7 @@ extension Container {
             environment[name] = value
         }
         volumeMounts = field["volumeMounts"]?.list.compactMap { VolumeMount(reading: $0) } ?? []
+        workingDirectory = field["workingDir"]?.string
         isNativeSidecar = isInit && field["restartPolicy"]?.string == "Always"
         guard let security = field["securityContext"], security.check(Self.securityFields) else { return }
         runAsUser = security["runAsUser"]?.userID

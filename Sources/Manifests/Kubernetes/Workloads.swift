@@ -107,13 +107,14 @@ package struct Container: Sendable, Equatable {
     /// `restartPolicy: Always` on an init container: a native sidecar.
     package var isNativeSidecar: Bool
     package var volumeMounts: [VolumeMount]
+    package var workingDirectory: String?
     package var location: SourceLocation
 
     package init(
         name: String, image: String = "", command: [String] = [], arguments: [String] = [], ports: [Port] = [],
         environment: [String: String] = [:], runAsUser: UInt32? = nil, runAsGroup: UInt32? = nil,
         addedCapabilities: [String] = [], isNativeSidecar: Bool = false, volumeMounts: [VolumeMount] = [],
-        location: SourceLocation
+        workingDirectory: String? = nil, location: SourceLocation
     ) {
         self.name = name
         self.image = image
@@ -126,6 +127,7 @@ package struct Container: Sendable, Equatable {
         self.addedCapabilities = addedCapabilities
         self.isNativeSidecar = isNativeSidecar
         self.volumeMounts = volumeMounts
+        self.workingDirectory = workingDirectory
         self.location = location
     }
 }

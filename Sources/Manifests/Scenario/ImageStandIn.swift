@@ -22,6 +22,11 @@ package struct ImageStandIn: Sendable, Equatable {
         self.location = location
     }
 
+    /// A program of this machine, not one that comes with this one.
+    package var isCommand: Bool {
+        if case .command = program { true } else { false }
+    }
+
     /// True where the container runs this: by its own name, or by its image with or without registry and tag.
     package func stands(for container: Container) -> Bool {
         container.name == name || Self.names(of: container.image).contains(name)

@@ -1,21 +1,33 @@
-import NetworkAddresses
+package import NetworkAddresses
 import ProxyModel
 
 /// What an nginx.conf says of its forward proxy: the `stream` server with `ssl_preread on` whose `proxy_pass` is the
 /// ClientHello's name.
-struct NginxSNIServer: Equatable {
+package struct NginxSNIServer: Sendable, Equatable {
     struct Failure: Error, CustomStringConvertible {
         let description: String
     }
 
-    var listen: [IPEndpoint]
-    var port: UInt16
-    var nameservers: [IPEndpoint]
-    var families: [IPFamily]
+    /// What it writes when a connection has ended.
+    package struct AccessLog: Sendable, Equatable {
+        package var path: String
+        package var format: NginxLogFormat
+    }
+
+    package var listen: [IPEndpoint]
+    package var port: UInt16
+    package var nameservers: [IPEndpoint]
+    package var families: [IPFamily]
+    /// nil: none, or none whose lines tell what became of a connection.
+    package var accessLog: AccessLog?
 
     /// Source of truth: nginx's `ngx_stream_core_module`, `ngx_stream_ssl_preread_module` and
     /// `ngx_stream_proxy_module`.
-    init(readingConfiguration text: String) throws(Failure) {
+    ///
+    /// - Parameter addresses: what a name in the cluster stands for.
+    init(
+        readingConfiguration text: String, addresses: (String) -> [IPAddress] = { _ in [] }
+    ) throws(Failure) {
         let directives = try NginxDirective.read(text)
         guard let stream = directives.first(where: { $0.name == "stream" })?.block else {
             throw Failure(description: "it has no stream block")
@@ -39,8 +51,14 @@ struct NginxSNIServer: Equatable {
             let resolver = values("resolver").first ?? []
             nameservers = []
             for word in resolver where !word.contains("=") {
+                let found = addresses(word)
+                guard found.isEmpty else {
+                    nameservers += found.map { IPEndpoint($0, LabConstants.dnsPort) }
+                    continue
+                }
                 nameservers.append(try Self.endpoint(word, port: LabConstants.dnsPort, any: nil))
             }
+            accessLog = Self.accessLog(values("access_log"), formats: stream.filter { $0.name == "log_format" })
             families = [.ipv4, .ipv6].filter {
                 !resolver.contains($0 == .ipv4 ? "ipv4=off" : "ipv6=off")
             }
@@ -49,6 +67,18 @@ struct NginxSNIServer: Equatable {
         throw Failure(
             description: "no server of its stream block has ssl_preread on and proxy_pass $ssl_preread_server_name:PORT"
         )
+    }
+
+    /// The first whose lines can be read.
+    private static func accessLog(_ given: [[String]], formats: [NginxDirective]) -> AccessLog? {
+        for arguments in given where arguments.count > 1 {
+            guard let format = formats.first(where: { $0.arguments.first == arguments[1] }),
+                let read = NginxLogFormat(
+                    format.arguments.dropFirst().filter { !$0.hasPrefix("escape=") }.joined())
+            else { continue }
+            return AccessLog(path: arguments[0], format: read)
+        }
+        return nil
     }
 
     /// As a stand-in for nginx has it.

@@ -57,6 +57,7 @@ struct RunCommand: AsyncParsableCommand {
             throw Failure(status: .cannotRun, message: obstacle)
         }
         let envoy = try findEnvoy(for: scenarios)
+        try findPrograms(of: scenarios)
         try reports.prepare()
         let exitCode: Int32
         if let compare {
@@ -95,6 +96,15 @@ struct RunCommand: AsyncParsableCommand {
         guard compare == .envoy || scenarios.contains(where: { $0.dataPlane == .envoy }) else { return nil }
         do {
             return try EnvoyLocator(path: envoy).find()
+        } catch {
+            throw Failure(status: .cannotRun, message: "\(error)")
+        }
+    }
+
+    /// Programs that stand in for containers' images.
+    private func findPrograms(of scenarios: [Scenario]) throws {
+        do {
+            for scenario in scenarios { try ProgramLocator().check(scenario) }
         } catch {
             throw Failure(status: .cannotRun, message: "\(error)")
         }

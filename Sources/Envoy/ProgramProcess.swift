@@ -1,13 +1,13 @@
 import Glibc
 import NIOConcurrencyHelpers
-import NIOCore
+package import NIOCore
 import NIOPosix
-import Netlink
+package import Netlink
 
-/// A running Envoy: its two streams, and its end.
-final class EnvoyProcess: Sendable {
-    /// How many lines of Envoy's own log an error shows.
-    static let shownLines = 20
+/// A running program: its two streams, and its end.
+package final class ProgramProcess: Sendable {
+    /// How many lines of the program's own log an error shows.
+    package static let shownLines = 20
 
     private struct Log {
         var lines: [String] = []
@@ -19,7 +19,7 @@ final class EnvoyProcess: Sendable {
     private let loop: any EventLoop
     private let log: NIOLockedValueBox<Log>
     /// How it ended, known when all that it wrote has been read.
-    let ended: EventLoopFuture<ChildProcess.ExitStatus?>
+    package let ended: EventLoopFuture<ChildProcess.ExitStatus?>
 
     private init(
         _ child: ChildProcess, loop: any EventLoop, log: NIOLockedValueBox<Log>,
@@ -31,25 +31,25 @@ final class EnvoyProcess: Sendable {
         self.ended = ended
     }
 
-    var processID: Int32 { child.processID }
+    package var processID: Int32 { child.processID }
 
-    /// Starts the program that `executable` is open on.
+    /// Starts a program; its standard output and error come here, whatever `specification` says of them.
     ///
-    /// - Parameter output: gets the lines of its standard output, on `loop`.
-    static func start(
-        _ executable: Netlink.FileDescriptor, name: String, arguments: [String], namespace: NetworkNamespace,
-        identity: ChildSpecification.Identity, loop: any EventLoop, output: @escaping @Sendable (String) -> Void
-    ) async throws -> EnvoyProcess {
-        // Through the descriptor, because the proxy's user need not be allowed into the program's folder.
-        let inherited: Int32 = 3
+    /// - Parameters:
+    ///   - name: what an error calls it.
+    ///   - takesUnfinished: whether what follows the last newline of its output counts as a line at the end.
+    ///   - output: gets the lines of its standard output, on `loop`.
+    ///   - errors: gets those of its standard error, which are kept as its own log besides.
+    package static func start(
+        _ specification: ChildSpecification, name: String, loop: any EventLoop, takesUnfinished: Bool = false,
+        output: @escaping @Sendable (String) -> Void, errors: @escaping @Sendable (String) -> Void = { _ in }
+    ) async throws -> ProgramProcess {
+        var specification = specification
         let (stdout, stderr) = (try PipeEnds(), try PipeEnds())
-        var specification = ChildSpecification("/proc/self/fd/\(inherited)", arguments)
-        specification.arguments[0] = "envoy"
-        specification.descriptors = [1: stdout.writer, 2: stderr.writer, inherited: executable.number]
-        specification.namespace = namespace
-        specification.identity = identity
-        specification.forbidsNewPrivileges = true
-        specification.workingDirectory = "/"
+        // The program's user may open them by name, too: /dev/stdout.
+        for pipe in [stdout, stderr] { _ = fchmod(pipe.writer, 0o622) }
+        specification.descriptors[1] = stdout.writer
+        specification.descriptors[2] = stderr.writer
         let wanted = specification
         let child = try await NIOThreadPool.singleton.runIfActive { () throws -> ChildProcess in
             do throws(KernelError) {
@@ -63,8 +63,9 @@ final class EnvoyProcess: Sendable {
         stdout.closeWriter()
         stderr.closeWriter()
         let log = NIOLockedValueBox(Log())
-        let out = try await read(stdout, on: loop, takesUnfinished: false, output)
+        let out = try await read(stdout, on: loop, takesUnfinished: takesUnfinished, output)
         let err = try await read(stderr, on: loop, takesUnfinished: true) { line in
+            errors(line)
             log.withLockedValue { log in
                 log.lines.append(line)
                 // Twice what is shown: those who wait for the reason of a refusal count from a line of before.
@@ -77,7 +78,7 @@ final class EnvoyProcess: Sendable {
         let ended = EventLoopFuture.whenAllComplete([out.closeFuture, err.closeFuture], on: loop).flatMap { _ in
             NIOThreadPool.singleton.runIfActive(eventLoop: loop) { try child.wait(timeout: .seconds(5)) }
         }
-        return EnvoyProcess(child, loop: loop, log: log, ended: ended)
+        return ProgramProcess(child, loop: loop, log: log, ended: ended)
     }
 
     private static func read(
@@ -95,19 +96,19 @@ final class EnvoyProcess: Sendable {
             .takingOwnershipOfDescriptor(input: reader).get()
     }
 
-    /// The newest lines of Envoy's own log.
-    var lastLines: [String] { log.withLockedValue { Array($0.lines.suffix(Self.shownLines)) } }
+    /// The newest lines of the program's own log.
+    package var lastLines: [String] { log.withLockedValue { Array($0.lines.suffix(Self.shownLines)) } }
 
     /// How many lines it has logged.
-    var lineCount: Int { log.withLockedValue { $0.dropped + $0.lines.count } }
+    package var lineCount: Int { log.withLockedValue { $0.dropped + $0.lines.count } }
 
     /// The lines that were logged after the first `count`.
-    func lines(after count: Int) -> [String] {
+    package func lines(after count: Int) -> [String] {
         log.withLockedValue { Array($0.lines.dropFirst(max(0, count - $0.dropped))) }
     }
 
     /// Ends it and returns when all that it wrote has been read; killed if it takes more than five seconds.
-    func stop() async {
+    package func stop() async {
         try? child.send(signal: SIGTERM)
         let deadline = loop.scheduleTask(in: .seconds(5)) { self.child.kill() }
         _ = try? await ended.get()
@@ -117,7 +118,7 @@ final class EnvoyProcess: Sendable {
 
 extension ChildProcess.ExitStatus {
     /// For "it …": `exited with code 1`, `was ended by signal 11 (Segmentation fault)`.
-    var words: String {
+    package var words: String {
         switch self {
         case .exited(let code): "exited with code \(code)"
         case .signalled(let signal): "was ended by signal \(signal) (\(String(cString: strsignal(signal))))"
