@@ -8,12 +8,14 @@ struct ProxySite: Sendable {
     let configuration: ProxyConfiguration
     let group: any EventLoopGroup
     let recorder: EvidenceRecorder
+    /// Istio 1.0's telemetry service; nil where there is none.
+    let telemetry: TelemetryLog?
     /// To be called when the proxy has ended unasked.
     let failed: @Sendable (any Error) -> Void
 
     var context: NamespaceContext { pod.context(uid: pod.proxyOwner.uid, gid: pod.proxyOwner.gid) }
 
     var events: ProxyRecorder {
-        ProxyRecorder(node: configuration.node, generation: pod.generation, recorder: recorder)
+        ProxyRecorder(node: configuration.node, generation: pod.generation, recorder: recorder, telemetry: telemetry)
     }
 }

@@ -12,6 +12,7 @@ struct ProxyRecorder: Sendable {
     let node: ProxyNode
     let generation: Int
     let recorder: EvidenceRecorder
+    var telemetry: TelemetryLog?
 
     func record(_ event: ProxyEvent) {
         let now = recorder.nowMs
@@ -31,6 +32,7 @@ struct ProxyRecorder: Sendable {
                         connection: connection(number), tuple: FiveTuple(.tcp, from: local, to: to),
                         cluster: cluster, request: request, isReused: isReused, timeMs: now)))
         case .record(let number, let record):
+            telemetry?.report(record, by: node)
             recorder.record(
                 .proxyRecord(
                     ProxyRecord(

@@ -3,7 +3,6 @@ import Manifests
 import Mesh
 import NIOCore
 import Proxy
-import ProxyModel
 
 /// Checks logs and statistics of a running lab's proxies.
 struct AssertionRunner: Sendable {
@@ -32,17 +31,20 @@ struct AssertionRunner: Sendable {
                 passed: passed, message: message, observed: observed,
                 location: "\(assertion.location.file):\(assertion.location.line)")
         }
-        guard let pod = await lab.pod(of: assertion.of) else {
+        let pod = await lab.pod(of: assertion.of)
+        let telemetry = MixerTelemetry.isNamed(by: assertion.of) ? lab.telemetry : nil
+        guard pod != nil || telemetry != nil else {
             return result(false, "no pod of \(assertion.of) is running")
         }
-        let (place, found) = pod.log(of: assertion.of.container)
+        let (place, found) =
+            telemetry.map { (MixerTelemetry.name, $0.log) } ?? pod?.log(of: assertion.of.container) ?? ("", nil)
         guard let log = found else {
             let container = assertion.of.container.map { "no program in the place of container \($0), and" } ?? ""
-            return result(false, "pod \(pod.id) has \(container.isEmpty ? "" : container + " ")no proxy")
+            return result(false, "\(place) has \(container.isEmpty ? "" : container + " ")no proxy")
         }
         let before = recordsBefore[place]
         let isLogging = log.isLogging
-        let records = isLogging ? Array(log.records().dropFirst(before?.records ?? 0)) : []
+        let records = isLogging ? Array(log.entries().dropFirst(before?.records ?? 0)) : []
         switch assertion.check {
         case .logContains(let wanted, let count):
             let matching = records.filter { Self.matches($0, wanted) }
@@ -73,7 +75,7 @@ struct AssertionRunner: Sendable {
         case .statistic(let name, let check):
             let value: UInt64?
             do {
-                guard let proxy = pod.proxy else { return result(false, "pod \(pod.id) has no proxy") }
+                guard let proxy = pod?.proxy else { return result(false, "\(place) has no proxy") }
                 value = try await proxy.statistic(name)
             } catch {
                 return result(false, "\(assertion.of): \(name) can't be read: \(error)")
@@ -93,18 +95,16 @@ struct AssertionRunner: Sendable {
         }
     }
 
-    private static func matches(_ record: AccessLogRecord, _ wanted: [String: String]) -> Bool {
-        let fields = record.jsonFields
-        // A value that is absent reads `-`, as in the text log.
-        return wanted.allSatisfy { (fields[$0.key] ?? "-") == $0.value }
+    private static func matches(_ entry: LogEntry, _ wanted: [String: String]) -> Bool {
+        wanted.allSatisfy { entry.has($0.key, $0.value) }
     }
 
     private static func text(_ wanted: [String: String]) -> String {
         wanted.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: " ")
     }
 
-    private static func nearest(_ records: [AccessLogRecord]) -> String {
+    private static func nearest(_ records: [LogEntry]) -> String {
         guard let last = records.last else { return "" }
-        return "; the last one: " + text(last.jsonFields)
+        return "; the last one: " + text(last.fields)
     }
 }

@@ -7,12 +7,31 @@ import ProxyModel
 struct PodLog {
     /// Off means off: what the user's mesh does not log can't be asserted as logged.
     var isLogging = true
-    var records: () -> [AccessLogRecord]
+    /// The structured records, oldest first.
+    var entries: () -> [LogEntry]
     var lines: () -> [String]
     /// Lines may tell of other things than connections; then they come when the program likes.
     var hasOtherLines = false
     /// Returns when there are more lines than that, or after the time.
     var nextLine: (Int, TimeAmount) async -> Void = { _, _ in }
+}
+
+/// A record of a log, by the keys that assertions use.
+struct LogEntry {
+    let fields: [String: String]
+    /// True if it has the value.
+    let has: (_ key: String, _ value: String) -> Bool
+
+    init(fields: [String: String], has: @escaping (String, String) -> Bool) {
+        self.fields = fields
+        self.has = has
+    }
+
+    init(_ record: AccessLogRecord) {
+        let fields = record.jsonFields
+        // A value that is absent reads `-`, as in the text log.
+        self.init(fields: fields) { (fields[$0] ?? "-") == $1 }
+    }
 }
 
 /// How far a log has been read.
@@ -39,7 +58,7 @@ extension RunningPod {
             return (
                 "\(id):\(container)",
                 PodLog(
-                    records: program.records, lines: program.lines,
+                    entries: { program.records().map(LogEntry.init) }, lines: program.lines,
                     hasOtherLines: plan.containers.contains { $0.name == container && $0.isMachineProgram },
                     nextLine: program.nextLine)
             )
@@ -47,7 +66,11 @@ extension RunningPod {
         let isLogging = plan.proxy?.accessLog != nil
         return (
             "\(id)",
-            proxy.map { PodLog(isLogging: isLogging, records: $0.accessLogRecords, lines: $0.accessLogLines) }
+            proxy.map { proxy in
+                PodLog(
+                    isLogging: isLogging, entries: { proxy.accessLogRecords().map(LogEntry.init) },
+                    lines: proxy.accessLogLines)
+            }
         )
     }
 }

@@ -112,7 +112,8 @@ struct ScenarioRunner: Sendable {
     ) throws -> RunningLab {
         let lab = try RunningLab(
             of: plan, group: group, dataPlane: scenario.dataPlane, envoy: envoy,
-            hasPrograms: scenario.images.contains(where: \.isCommand))
+            hasPrograms: scenario.images.contains(where: \.isCommand),
+            hasTelemetry: scenario.compatibility == .istio10)
         onLab(lab)
         return lab
     }
@@ -178,10 +179,13 @@ struct ScenarioRunner: Sendable {
 
     private func recordCounts(_ lab: RunningLab) async -> [String: LogPosition] {
         var counts: [String: LogPosition] = [:]
+        if let telemetry = lab.telemetry {
+            counts[MixerTelemetry.name] = LogPosition(records: telemetry.records.count)
+        }
         for pod in await lab.allPods {
             for (name, log) in pod.logs {
                 counts[name] = LogPosition(
-                    records: log.records().count, lines: log.hasOtherLines ? log.lines().count : nil)
+                    records: log.entries().count, lines: log.hasOtherLines ? log.lines().count : nil)
             }
         }
         return counts
@@ -236,6 +240,9 @@ struct ScenarioRunner: Sendable {
         // A pod without rules has its file too: that it is empty is worth knowing.
         for (place, ruleset) in await lab.installedRulesets {
             files["\(place)/ruleset.nft"] = ruleset.text
+        }
+        if let telemetry = lab.telemetry {
+            files["\(MixerTelemetry.name)/mixer.log"] = telemetry.records.map { $0.line + "\n" }.joined()
         }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]

@@ -37,6 +37,8 @@ package actor RunningLab {
     /// With proxies that tell late: what the kernel knows of them.
     nonisolated let untold: UntoldConnections?
     package nonisolated let failures = LabFailures()
+    /// What proxies reported to Istio 1.0's telemetry service; nil where there is none.
+    nonisolated let telemetry: TelemetryLog?
 
     /// An empty lab for a plan, which `update` puts in force.
     ///
@@ -44,7 +46,8 @@ package actor RunningLab {
     /// told of everything, for labs that stay up.
     package init(
         of plan: LabPlan, group: any EventLoopGroup, dataPlane: Scenario.DataPlaneKind, envoy: String?,
-        hasPrograms: Bool = false, observer: (@Sendable (Observation) -> Void)? = nil
+        hasPrograms: Bool = false, hasTelemetry: Bool = false,
+        observer: (@Sendable (Observation) -> Void)? = nil
     ) throws {
         let dataPlanes: DataPlanes
         switch dataPlane {
@@ -53,16 +56,21 @@ package actor RunningLab {
             guard let envoy else { throw LabError("no program was named for data plane envoy") }
             dataPlanes = .envoy(envoy, in: try .inMemory())
         }
-        try self.init(plan: plan, group: group, dataPlanes: dataPlanes, hasPrograms: hasPrograms, observer: observer)
+        try self.init(
+            plan: plan, group: group, dataPlanes: dataPlanes, hasPrograms: hasPrograms, hasTelemetry: hasTelemetry,
+            observer: observer)
     }
 
     /// Makes the plan's nodes, the internet and what joins them, and starts the observers.
     ///
-    /// - Parameter hasPrograms: programs of this machine will stand in for containers.
+    /// - Parameters:
+    ///   - hasPrograms: programs of this machine will stand in for containers.
+    ///   - hasTelemetry: proxies report to Istio 1.0's telemetry service.
     package init(
         plan: LabPlan, group: any EventLoopGroup, dataPlanes: DataPlanes = .bundled, hasPrograms: Bool = false,
-        observer: (@Sendable (Observation) -> Void)? = nil
+        hasTelemetry: Bool = false, observer: (@Sendable (Observation) -> Void)? = nil
     ) throws {
+        telemetry = hasTelemetry ? TelemetryLog() : nil
         self.group = group
         self.dataPlanes = dataPlanes
         recorder = EvidenceRecorder(
@@ -170,6 +178,7 @@ package actor RunningLab {
         for created in try wiring.connect(fresh) { pods[created.id] = created }
         podsByAddress = Dictionary(pods.values.flatMap { pod in pod.plan.pod.addresses.map { ($0, pod) } }) { $1 }
         untold?.watch(allPods)
+        telemetry?.watch(plan.pods.map(\.pod))
 
         var hasNewPolicies =
             self.plan.map { zip($0.nodes, plan.nodes).contains { $0.policyTable != $1.policyTable } } ?? false
@@ -268,7 +277,7 @@ package actor RunningLab {
             let proxy = try dataPlanes.proxy(
                 at: ProxySite(
                     pod: pod, configuration: try secrets.complete(configuration), group: group, recorder: recorder,
-                    failed: failures.report))
+                    telemetry: telemetry, failed: failures.report))
             try await proxy.start()
             pod.set(proxy: proxy)
         }

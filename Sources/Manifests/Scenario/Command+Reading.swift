@@ -34,7 +34,7 @@ extension ScenarioPass {
         for name in ["name", "equals", "atLeast", "atMost"] where field[name] != nil {
             field[name]?.error("belongs to stat, not to log")
         }
-        guard let reference = reference(log) else { return [] }
+        guard let reference = logged(log) else { return [] }
         var checks: [Assertion.Check] = []
         let count = field["count"]?.integer()
         if let contains = field["contains"] {
@@ -46,6 +46,21 @@ extension ScenarioPass {
         if let line = field["line"] { checks += line.listOrSelf.compactMap(\.text).map { .logLine($0) } }
         if checks.isEmpty { field.error("an assertion on a log needs contains, lacks or line") }
         return checks.map { Assertion(location: field.location, of: reference, check: $0) }
+    }
+
+    /// Whose log it is: a workload's, or that of Istio 1.0's telemetry service.
+    private func logged(_ field: FieldReader) -> WorkloadReference? {
+        guard let named = named(field) else { return nil }
+        guard MixerTelemetry.isNamed(by: named), !cluster.contains(named) else {
+            return cluster.check(named, field) ? named : nil
+        }
+        guard compatibility == .istio10 else {
+            field.error(
+                "there is no telemetry service in today's Istio",
+                remedy: "write compatibility: istio-1.0, or assert the proxy's own log")
+            return nil
+        }
+        return named
     }
 
     private func statistic(_ field: FieldReader) -> [Assertion] {

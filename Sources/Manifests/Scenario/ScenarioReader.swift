@@ -44,6 +44,7 @@ struct ScenarioPass {
     private var unknownSources: [Located<WorkloadReference>] = []
     /// What the command line says instead of the scenario.
     var dataPlane: Scenario.DataPlaneKind?
+    var compatibility = Scenario.Compatibility.current
 
     init(file: String, log: DiagnosticLog) {
         self.file = file
@@ -83,6 +84,7 @@ struct ScenarioPass {
         if let field = spec["mesh"] { scenario.mesh = MeshConfig(readingScenario: field) }
         if let field = spec["compatibility"], let name = field.choice(of: ["current", "istio-1.0"]) {
             scenario.compatibility = name == "current" ? .current : .istio10
+            compatibility = scenario.compatibility
         }
         if let field = spec["enforcement"], let name = field.choice(of: ["sidecar", "gateway", "none"]) {
             scenario.enforcement = Scenario.Enforcement(rawValue: name) ?? .sidecar
@@ -214,6 +216,11 @@ struct ScenarioPass {
 
     /// `namespace/workload` or `namespace/pod`, with `:container`, which must exist at this step.
     func reference(_ field: FieldReader) -> WorkloadReference? {
+        named(field).flatMap { cluster.check($0, field) ? $0 : nil }
+    }
+
+    /// A reference to what need not exist.
+    func named(_ field: FieldReader) -> WorkloadReference? {
         guard let text = field.text else { return nil }
         let parts = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
         guard parts.count == 2, !parts.contains("") else {
@@ -221,8 +228,6 @@ struct ScenarioPass {
             return nil
         }
         let name = parts[1].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-        let reference = WorkloadReference(
-            namespace: parts[0], name: name[0], container: name.count > 1 ? name[1] : nil)
-        return cluster.check(reference, field) ? reference : nil
+        return WorkloadReference(namespace: parts[0], name: name[0], container: name.count > 1 ? name[1] : nil)
     }
 }

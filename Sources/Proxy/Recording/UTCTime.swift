@@ -1,7 +1,7 @@
 import Glibc
 
 /// A moment in the Gregorian calendar, UTC, from seconds since 1970.
-struct UTCTime {
+package struct UTCTime {
     let year: Int
     let month: Int
     let day: Int
@@ -46,7 +46,7 @@ struct UTCTime {
     }
 
     /// In the form of `strftime`, with Envoy's `%f` and `%3f` for nano- and milliseconds and `%s` for seconds.
-    static func formatted(_ secondsSince1970: Double, as format: String) -> String {
+    package static func formatted(_ secondsSince1970: Double, as format: String) -> String {
         let nanoseconds = Int((secondsSince1970 * 1e6).rounded()) * 1000
         let seconds = nanoseconds.dividedDown(by: 1_000_000_000)
         let fraction = pad(nanoseconds - seconds * 1_000_000_000, 9)
