@@ -22,7 +22,7 @@ struct MixerRecord: Sendable, Equatable {
     ///
     /// - Parameter pod: whose proxy reports.
     static func records(
-        of record: AccessLogRecord, by pod: ClusterPod, role: ProxyNode.Role, registry: Registry
+        of record: AccessLogRecord, by pod: ClusterPod, role: ProxyNode.Role, registry: @escaping Registry
     ) -> [MixerRecord] {
         // Traffic that no service was known for went past the filter that reported.
         guard let cluster = record.upstreamCluster, let name = ClusterReference(cluster) else { return [] }

@@ -91,10 +91,11 @@ final class ProgramConnections: Sendable {
         for proxied in hop.proxied where !proxied.records.contains(where: { $0.responseFlags.contains("UF") }) {
             for upstream in proxied.upstream { adopt(upstream, from: proxied.connection.pod) }
         }
-        guard hop.proxied.isEmpty, hop.served.isEmpty, hop.tuple.transport == .tcp,
+        // A kept connection has been seen before, in another flow's time.
+        guard hop.proxied.isEmpty, !hop.served.contains(where: { $0.stage == .request }), hop.tuple.transport == .tcp,
             let (program, destination) = program(at: hop.tuple.destination, from: pod)
         else { return }
-        take(FiveTuple(.tcp, from: hop.tuple.source, to: destination), program)
+        take(FiveTuple(.tcp, from: hop.tuple.source, to: destination), program, isKept: !hop.served.isEmpty)
     }
 
     private struct Program {
@@ -142,11 +143,13 @@ final class ProgramConnections: Sendable {
         return made
     }
 
-    private func take(_ tuple: FiveTuple, _ program: Program) {
+    private func take(_ tuple: FiveTuple, _ program: Program, isKept: Bool) {
         guard program.plan.sniServer != nil else {
             let site = "pod \(program.pod.id), \(program.plan.command.first ?? program.key.container)"
             state.withLockedValue { $0.servers[tuple] = site }
-            recorder.record(.served(Served(stage: .accepted, at: site, tuple: tuple, timeMs: recorder.nowMs)))
+            if !isKept {
+                recorder.record(.served(Served(stage: .accepted, at: site, tuple: tuple, timeMs: recorder.nowMs)))
+            }
             return
         }
         let node = program.pod.sniProxyNode
