@@ -44,8 +44,6 @@ enum UnsupportedFields {
     /// All of it. A line that lies inside a field that is refused whole is told only when that one's line is gone.
     static let byKind: [String: [UnsupportedField]] = [
         "Gateway": [
-            UnsupportedField("spec.servers[].tls.serverCertificate"),
-            UnsupportedField("spec.servers[].tls.caCertificates"),
             UnsupportedField("spec.servers[].tls.verifyCertificateSpki"),
             UnsupportedField("spec.servers[].tls.verifyCertificateHash"),
             UnsupportedField("spec.servers[].tls.cipherSuites", .notEmpty),
@@ -55,7 +53,6 @@ enum UnsupportedFields {
             UnsupportedField("spec.servers[].tls.tlsCertificates"),
         ],
         "VirtualService": [
-            UnsupportedField("spec.http[].delegate"),
             UnsupportedField("spec.http[].corsPolicy"),
             UnsupportedField("spec.tls[].match[].sourceSubnet"),
             UnsupportedField("spec.tcp[].match[].sourceSubnet"),
@@ -99,8 +96,6 @@ enum UnsupportedFields {
             UnsupportedField("\(path).tunnel"),
             UnsupportedField("\(path).proxyProtocol"),
             UnsupportedField("\(path).loadBalancer.consistentHash"),
-            UnsupportedField("\(path).tls.clientCertificate"),
-            UnsupportedField("\(path).tls.caCertificates"),
             UnsupportedField("\(path).tls.caCrl"),
             UnsupportedField(
                 "\(path).outlierDetection", .given, .warning, "outlier detection is not carried out"),

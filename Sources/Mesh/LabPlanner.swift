@@ -47,6 +47,7 @@ package struct LabPlanner: Sendable {
             resources: resources, nodes: nodes.nodes(of: resources), mesh: mesh, compatibility: compatibility,
             restarted: restarted)
         diagnostics += policyDiagnostics + outsideClusterDiagnostics() + unknownNodes
+        diagnostics += Delegation(resources).diagnostics
         diagnostics += GatewayChecks(cluster: cluster, resources: resources).diagnostics
         let dns = DNSPlanner(cluster: cluster, internet: internet).plan()
         let policies = PolicySet(resources)

@@ -177,14 +177,29 @@ extension VirtualService {
         }
     }
 
+    /// `delegate`: another VirtualService's rules, in this one's place.
+    package struct Delegate: Sendable, Equatable {
+        package var name: String
+        /// nil: the root's own.
+        package var namespace: String?
+        package var location: SourceLocation
+
+        package init(name: String, namespace: String? = nil, location: SourceLocation) {
+            self.name = name
+            self.namespace = namespace
+            self.location = location
+        }
+    }
+
     package struct HTTPRoute: Sendable, Equatable {
         package var name: String?
         /// Empty: matches everything.
         package var match: [HTTPMatch]
-        /// Empty where `redirect` or `directResponse` answers.
+        /// Empty where `redirect` or `directResponse` answers, or `delegate` decides.
         package var route: [Destination]
         package var redirect: Redirect?
         package var directResponse: DirectResponse?
+        package var delegate: Delegate?
         package var rewrite: Rewrite?
         package var timeoutMs: Int?
         package var retries: Retries?

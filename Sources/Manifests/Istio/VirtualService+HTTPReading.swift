@@ -14,6 +14,7 @@ extension VirtualService.HTTPRoute {
         route = field["route"].map { VirtualService.Destination.list(reading: $0) } ?? []
         redirect = field["redirect"].flatMap { VirtualService.Redirect(reading: $0) }
         directResponse = field["directResponse"].flatMap { VirtualService.DirectResponse(reading: $0) }
+        delegate = field["delegate"].flatMap { VirtualService.Delegate(reading: $0) }
         rewrite = field["rewrite"].flatMap { VirtualService.Rewrite(reading: $0) }
         timeoutMs = field["timeout"]?.milliseconds
         retries = field["retries"].flatMap { VirtualService.Retries(reading: $0) }
@@ -62,6 +63,13 @@ extension VirtualService.HTTPRoute {
             return VirtualService.Mirror(
                 destination: destination, percentage: element["percentage"]?.percentage ?? 100)
         }
+    }
+}
+
+extension VirtualService.Delegate {
+    init?(reading field: FieldReader) {
+        guard field.check("name namespace"), let name = field.required("name")?.string else { return nil }
+        self.init(name: name, namespace: field["namespace"]?.string, location: field.location)
     }
 }
 

@@ -5,11 +5,13 @@ extension VirtualService {
 
     /// Reads `networking.istio.io/VirtualService` with Istio's validation (ValidateVirtualService).
     init?(reading object: ObjectReader) {
-        // Only what a gateway delegates to may be without hosts, and delegation is refused.
-        guard let spec = object.spec(Self.fields), let hostsField = spec.required("hosts") else { return nil }
+        guard let spec = object.spec(Self.fields) else { return nil }
+        // What others delegate to has rules for HTTP, and nothing else.
+        let isDelegate = ["hosts", "gateways", "tls", "tcp"].allSatisfy { spec[$0] == nil } && spec["http"] != nil
+        guard let hostsField = isDelegate ? spec["http"] : spec.required("hosts") else { return nil }
         if hostsField.isList, hostsField.list.isEmpty { hostsField.error("a VirtualService needs at least one host") }
         var names: Set<String> = []
-        let hosts = hostsField.list.compactMap { field -> Located<String>? in
+        let hosts = (isDelegate ? [] : hostsField.list).compactMap { field -> Located<String>? in
             guard let host = field.locatedString else { return nil }
             if !HostName.isValid(host.value), IPAddress(host.value) == nil {
                 field.error("\"\(host.value)\" is not a host name")
@@ -20,10 +22,13 @@ extension VirtualService {
         }
         let gateways = spec["gateways"]?.gatewayNames ?? []
         let isInMesh = gateways.isEmpty || gateways.contains { $0.value == "mesh" }
-        if isInMesh, let field = hostsField.list.first(where: { $0.node.text == "*" }) {
+        if isInMesh, !isDelegate,
+            let field = hostsField.list.first(where: { $0.node.text == "*" })
+        {
             field.error("host * is not allowed in the mesh", remedy: "name hosts, or only gateways in gateways")
         }
         let http = (spec["http"]?.list ?? []).compactMap { HTTPRoute(reading: $0) }
+        if isDelegate { Self.checkDelegate(spec["http"]?.list ?? []) }
         let tls = (spec["tls"]?.list ?? []).compactMap { TLSRoute(reading: $0, hosts: hosts) }
         let tcp = (spec["tcp"]?.list ?? []).compactMap { TCPRoute(reading: $0) }
         if spec["http"] == nil, spec["tls"] == nil, spec["tcp"] == nil {
@@ -32,6 +37,20 @@ extension VirtualService {
         self.init(
             metadata: object.metadata, hosts: hosts, gateways: gateways.isEmpty ? nil : gateways, http: http,
             tls: tls, tcp: tcp, exportTo: spec["exportTo"].map(\.exportTo) ?? ["*"])
+    }
+}
+
+extension VirtualService {
+    /// What only the root may say.
+    private static func checkDelegate(_ routes: [FieldReader]) {
+        for route in routes {
+            route["delegate"]?.error("a VirtualService that others delegate to can't delegate itself")
+            for match in route["match"]?.list ?? [] {
+                for name in ["sourceLabels", "gateways", "sourceNamespace"] {
+                    match[name]?.error("\(name) belongs to the VirtualService that delegates")
+                }
+            }
+        }
     }
 }
 

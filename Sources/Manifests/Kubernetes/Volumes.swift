@@ -51,6 +51,11 @@ extension Volume {
             return nil
         }
         guard let name = field.required("name")?.string else { return nil }
+        self.init(reading: field, name: name)
+    }
+
+    /// Reads what a volume of that name is made of.
+    init?(reading field: FieldReader, name: String) {
         self.init(name: name, source: .emptyDirectory, location: field.location)
         if let map = field["configMap"], map.check("name items defaultMode optional") {
             source = .configMap(
@@ -80,8 +85,14 @@ extension VolumeMount {
     /// Reads one element of a container's `volumeMounts`.
     init?(reading field: FieldReader) {
         guard field.check("mountPath mountPropagation name readOnly recursiveReadOnly subPath subPathExpr"),
-            let name = field.required("name")?.string, let path = field.required("mountPath")?.string
+            let name = field.required("name")?.string
         else { return nil }
+        self.init(reading: field, name: name)
+    }
+
+    /// Reads where the volume of that name is seen.
+    init?(reading field: FieldReader, name: String) {
+        guard let path = field.required("mountPath")?.string else { return nil }
         self.init(
             name: name, mountPath: path, subPath: field["subPath"]?.string,
             isReadOnly: field["readOnly"]?.boolean ?? false, location: field.location)

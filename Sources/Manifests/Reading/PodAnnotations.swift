@@ -39,6 +39,8 @@ enum PodAnnotations {
             if !["true", "false", "y", "n", "yes", "no", "on", "off", ""].contains(value.lowercased()) {
                 field.warn("\"\(value)\" is neither true nor false")
             }
+        case AnnotatedVolumes.volumeAnnotation: _ = AnnotatedVolumes.volumes(field)
+        case AnnotatedVolumes.mountAnnotation: _ = AnnotatedVolumes.mounts(field)
         case "proxy.istio.io/config":
             _ = MeshConfig(readingProxyConfigText: field)
         case _ where key.hasPrefix(traffic):

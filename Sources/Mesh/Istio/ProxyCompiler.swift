@@ -14,7 +14,9 @@ package struct ProxyCompiler {
     private let destinationRules: DestinationRuleIndex
     private let sidecars: [Sidecar]
     private let gateways: [Gateway]
-    private let secrets: [Secret]
+    private let resources: ResourceSet
+    /// Where rules name files of certificates and keys.
+    private let namedFiles: [String: SourceLocation]
     private let peerAuthentication: PeerAuthenticationIndex
     private let authorization: AuthorizationIndex
     private let servicesOfPod: [PodID: [ClusterService]]
@@ -27,15 +29,16 @@ package struct ProxyCompiler {
         registry = ServiceRegistry(cluster: cluster, resources: resources)
         let capturesDNS = cluster.pods.contains { $0.capture?.capturesDNS == true }
         registryWithAllocatedAddresses = capturesDNS ? registry.withAllocatedAddresses : registry
-        virtualServices = resources.resources(VirtualService.self)
+        virtualServices = Delegation(resources).virtualServices
         sidecars = resources.resources(Sidecar.self)
         gateways = resources.resources(Gateway.self)
-        secrets = resources.resources(Secret.self)
+        self.resources = resources
         peerAuthentication = PeerAuthenticationIndex(
             resources.resources(PeerAuthentication.self), rootNamespace: cluster.rootNamespace)
         authorization = AuthorizationIndex(
             resources.resources(AuthorizationPolicy.self), rootNamespace: cluster.rootNamespace)
         let rules = resources.resources(DestinationRule.self)
+        namedFiles = CertificateFiles.locations(rules, gateways)
         destinationRules = DestinationRuleIndex(rules, rootNamespace: cluster.rootNamespace)
         var selecting = Set(rules.flatMap { ($0.workloadSelector ?? [:]).keys })
         for rule in virtualServices {
@@ -57,9 +60,20 @@ package struct ProxyCompiler {
     /// diagnostics.
     package func configuration(for pod: ClusterPod, nameservers: [IPAddress]) -> (ProxyConfiguration, [Diagnostic]) {
         var (configuration, diagnostics) = pod.isRouter ? router(pod, nameservers) : sidecar(pod, nameservers)
-        let found = SecretPass(secrets, namespace: pod.id.namespace).secrets(of: configuration)
+        let (found, missing) = SecretPass(resources, pod: pod).secrets(of: configuration)
         configuration.secrets = found.isEmpty ? nil : found
-        return (configuration, diagnostics)
+        return (configuration, diagnostics + missing.map { missingFile($0, of: pod) })
+    }
+
+    private func missingFile(_ path: String, of pod: ClusterPod) -> Diagnostic {
+        Diagnostic(
+            .warning,
+            "the proxy of \(pod.origin.kind) \(pod.id.namespace)/\(pod.workload) has no file \(path), so connections "
+                + "that need it fail",
+            remedy: pod.isRouter
+                ? "mount a Secret or ConfigMap with it in container istio-proxy"
+                : "mount it with annotations sidecar.istio.io/userVolume and sidecar.istio.io/userVolumeMount",
+            at: namedFiles[path])
     }
 
     // MARK: Gateways

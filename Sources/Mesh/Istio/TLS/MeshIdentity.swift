@@ -1,7 +1,24 @@
+import ProxyModel
+
 /// Names of secrets that are files in the proxy's container, as Istio gives them.
 enum FileSecret {
     static func name(certificate: String, key: String) -> String { "file-cert:\(certificate)~\(key)" }
-    static func name(roots: String) -> String { "file-root:\(roots)" }
+
+    /// What every machine trusts, by Istio's word for it or by the file in the proxy's own image, stays the machine's.
+    static func name(roots: String) -> String {
+        roots == "system" || roots == imageBundle ? ProxySecret.systemRoots : "file-root:\(roots)"
+    }
+
+    private static let imageBundle = "/etc/ssl/certs/ca-certificates.crt"
+
+    /// The files behind a secret's name; nil where it is no such secret.
+    static func files(of name: String) -> [String]? {
+        if name == ProxySecret.systemRoots { return nil }
+        if name.hasPrefix("file-root:") { return [String(name.dropFirst("file-root:".count))] }
+        guard name.hasPrefix("file-cert:") else { return nil }
+        let parts = name.dropFirst("file-cert:".count).split(separator: "~", omittingEmptySubsequences: false)
+        return parts.map(String.init)
+    }
 }
 
 /// SPIFFE identities of workloads (gateway.md §5).
