@@ -11,7 +11,7 @@ BUILD_FLAGS := $(RELEASE_FLAGS) --product egress-lab
 BINARY := .build/release/egress-lab
 TESTS := .build/debug/egress-labPackageTests.xctest
 SOURCES := Package.swift Sources Tests
-SUITES := $(filter-out TestSupport Benchmarks Differential,$(notdir $(wildcard Tests/*)))
+SUITES := $(filter-out TestSupport Benchmarks LoadGenerator Differential,$(notdir $(wildcard Tests/*)))
 SCENARIOS ?= scenarios
 # Tests, `check` and the debug build share these, so that there is one debug build.
 DEBUG := EGRESS_LAB_STRICT=1

@@ -157,11 +157,12 @@ let package = Package(
                 nio("NIOConcurrencyHelpers"), http2("NIOHTTP2"), http2("NIOHPACK"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ]),
+        .target(name: "LoadGenerator", path: "Tests/LoadGenerator", cSettings: [.define("_GNU_SOURCE")]),
         .executableTarget(
             name: "egress-lab-bench",
             dependencies: [
-                "Lab", "Envoy", "Evidence", "Manifests", "Mesh", "Netlink", "Nftables", "NetworkAddresses",
-                nio("NIOCore"), nio("NIOPosix"),
+                "Lab", "Envoy", "Evidence", "LoadGenerator", "Manifests", "Mesh", "Netlink", "Nftables",
+                "NetworkAddresses", "ProxyModel", nio("NIOCore"), nio("NIOPosix"),
             ],
             path: "Tests/Benchmarks"),
         .executableTarget(
@@ -179,7 +180,7 @@ let strict: [SwiftSetting] =
 
 for target in package.targets
 where [.regular, .executable, .test].contains(target.type)
-    && !["CLinux", "CRE2"].contains(target.name)
+    && !["CLinux", "CRE2", "LoadGenerator"].contains(target.name)
 {
     target.swiftSettings = (target.swiftSettings ?? []) + settings + strict
 }

@@ -12,7 +12,7 @@ enum Benchmarks {
         SetUpBenchmark(pods: 100), SetUpBenchmark(pods: 1000), RivalSetUpBenchmark(pods: 100),
         RivalSetUpBenchmark(pods: 1000), BlockedFlowBenchmark(), RivalBlockedFlowBenchmark(),
         FlowRateBenchmark(pods: 100), WholeRunBenchmark(dataPlane: .bundled), WholeRunBenchmark(dataPlane: .envoy),
-        EnvoyStartBenchmark(), SidecarMemoryBenchmark(sidecars: 100),
+        EnvoyStartBenchmark(), SidecarMemoryBenchmark(sidecars: 100), ConnectionChurnBenchmark(connections: 100_000),
     ]
 
     static func main() async {
@@ -25,6 +25,10 @@ enum Benchmarks {
     }
 
     private static func run() async throws {
+        if CommandLine.arguments.count == 4, CommandLine.arguments[1] == "--child" {
+            print(try ProxyComparison.measure(CommandLine.arguments[3]))
+            exit(0)
+        }
         if CommandLine.arguments.count == 3, CommandLine.arguments[1] == "--child" {
             guard let benchmark = all.first(where: { $0.name == CommandLine.arguments[2] }) else { exit(2) }
             let value = try await benchmark.measure()
@@ -36,11 +40,25 @@ enum Benchmarks {
             exit(3)
         }
         let wanted = CommandLine.arguments.dropFirst()
+        let chosen = all.filter { benchmark in
+            wanted.isEmpty || wanted.contains { benchmark.name.contains($0) }
+        }
+        if !chosen.isEmpty { try measure(chosen) }
+        if wanted.isEmpty || wanted.contains(where: { ProxyComparison.name.contains($0) }) {
+            try ProxyComparison.run { try child(ProxyComparison.name, $0) }
+        }
+    }
+
+    private static func measure(_ chosen: [any Benchmark]) throws {
         var medians: [String: Double] = [:]
         print(row("work", "measured", "floor in C", "rival", "reach", "verdict"))
-        for benchmark in all where wanted.isEmpty || wanted.contains(where: { benchmark.name.contains($0) }) {
+        for benchmark in chosen {
             var values: [Double] = []
-            for _ in 0..<benchmark.repetitions { values.append(try child(benchmark)) }
+            for _ in 0..<benchmark.repetitions {
+                let line = try child(benchmark.name)
+                guard let value = Double(line) else { throw BenchmarkError("\(benchmark.name) gave \(line)") }
+                values.append(value)
+            }
             values.sort()
             let median = values[values.count / 2]
             medians[benchmark.name] = median
@@ -77,20 +95,20 @@ enum Benchmarks {
         "set up a lab of 1000 pods": ("rival: ip -batch + nft -f, 1000 pods", 2 / 5.98),
     ]
 
-    /// Runs one measurement in a process of its own: the first run's caches must not serve the second.
-    private static func child(_ benchmark: any Benchmark) throws -> Double {
-        var specification = ChildSpecification("/proc/self/exe", ["--child", benchmark.name])
+    /// Runs one measurement in a process of its own, which prints its result on its last line: the first run's caches
+    /// must not serve the second.
+    private static func child(_ arguments: String...) throws -> String {
+        var specification = ChildSpecification("/proc/self/exe", ["--child"] + arguments)
         specification.environment = ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" }
         specification.isolation = [.processes, .network, .mounts]
         specification.mountsProc = true
         specification.workingDirectory = FileManager.default.currentDirectoryPath
         let output = try ChildProcess.run(specification, timeout: .seconds(300))
-        guard output.status.isSuccess, let line = output.standardOutput.split(separator: "\n").last,
-            let value = Double(line)
-        else {
-            throw BenchmarkError("\(benchmark.name) failed: \(output.standardOutput)\(output.standardError)")
+        guard output.status.isSuccess, let line = output.standardOutput.split(separator: "\n").last else {
+            throw BenchmarkError(
+                "\(arguments.joined(separator: ", ")) failed: \(output.standardOutput)\(output.standardError)")
         }
-        return value
+        return String(line)
     }
 
     private static func row(_ columns: String...) -> String {
