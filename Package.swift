@@ -11,6 +11,12 @@ let settings: [SwiftSetting] = [
 func nio(_ name: String) -> Target.Dependency { .product(name: name, package: "swift-nio") }
 func http2(_ name: String) -> Target.Dependency { .product(name: name, package: "swift-nio-http2") }
 
+/// The program's own: code that does not move needs no relocation at its start, and functions that are alike are one.
+let small: [LinkerSetting] = [
+    .unsafeFlags(
+        ["-use-ld=lld", "-Xclang-linker", "-no-pie", "-Xlinker", "--icf=safe"], .when(configuration: .release))
+]
+
 let package = Package(
     name: "egress-lab",
     products: [.executable(name: "egress-lab", targets: ["egress-lab"])],
@@ -87,7 +93,7 @@ let package = Package(
                 "Reports", "Control", "Standing",
                 "NetworkAddresses", "DNS", nio("NIOPosix"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ]),
+            ], linkerSettings: small),
         .target(
             name: "TestSupport", dependencies: ["Envoy", "Netlink", "CLinux", "NetworkAddresses"],
             path: "Tests/TestSupport"),
@@ -144,7 +150,8 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "egress-lab", "Evidence", "Lab", "Mesh", "Manifests", "Netlink", "TestSupport", "Yams",
+                "egress-lab", "Evidence", "Lab", "LoadGenerator", "Mesh", "Manifests", "Netlink", "NetworkAddresses",
+                "ProxyModel", "TestSupport", "Yams",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .testTarget(name: "KilledRunTests", dependencies: ["egress-lab", "Netlink", "TestSupport"]),

@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -145,6 +146,11 @@ static _Noreturn void run_child(const struct clinux_spawn_spec *spec, int pipe) 
     }
     if (spec->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         fail(pipe, CLINUX_SPAWN_CREDENTIALS, 0);
+    struct rlimit limits;
+    if (spec->descriptor_limit > 0 && getrlimit(RLIMIT_NOFILE, &limits) == 0) {
+        limits.rlim_cur = spec->descriptor_limit < limits.rlim_max ? spec->descriptor_limit : limits.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limits);
+    }
     // After the change of user, which clears it.
     if (!spec->outlives_parent) prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     execve(spec->path, spec->arguments, spec->environment);

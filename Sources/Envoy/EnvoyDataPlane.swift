@@ -94,6 +94,7 @@ package final class EnvoyDataPlane: DataPlane {
         specification.namespace = namespace
         specification.identity = directory.owner
         specification.forbidsNewPrivileges = true
+        specification.keepsDescriptorLimit = true
         specification.workingDirectory = "/"
         return specification
     }

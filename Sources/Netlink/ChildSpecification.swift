@@ -78,6 +78,8 @@ package struct ChildSpecification: Sendable {
     package var hasControllingTerminal = false
     /// Lives on when this process ends; let go of its handle with `ChildProcess.release`.
     package var outlivesParent = false
+    /// May open as many descriptors as this process, even if that raised its limit.
+    package var keepsDescriptorLimit = false
 
     /// A child that runs `executable` with `arguments` (without the program's name).
     package init(_ executable: String, _ arguments: [String] = [], environment: [String] = []) {
@@ -147,6 +149,7 @@ package struct ChildSpecification: Sendable {
                         spec.keep_session = keepsSession ? 1 : 0
                         spec.controlling_terminal = hasControllingTerminal ? 1 : 0
                         spec.outlives_parent = outlivesParent ? 1 : 0
+                        spec.descriptor_limit = keepsDescriptorLimit ? 0 : DescriptorLimit.ofChildren ?? 0
                         return withExtendedLifetime((namespace, fileSystem)) { body(&spec) }
                     }
                 }

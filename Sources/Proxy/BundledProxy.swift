@@ -9,14 +9,16 @@ package final class BundledProxy: DataPlane {
     ///   - context: entered for every socket.
     ///   - drainTime: how long connections of changed or removed filter chains live on after an update. The default
     ///     is Istio's (`proxyConfig.drainDuration`).
+    ///   - recordLimit: how many of the newest records are kept for `accessLogRecords`.
     ///   - sink: gets the events, on the proxy's event loop; must return soon.
     package init(
         configuration: ProxyConfiguration, context: any NetworkContext, resolver: any HostResolver,
-        group: any EventLoopGroup, drainTime: TimeAmount = .seconds(45), sink: @escaping @Sendable (ProxyEvent) -> Void
+        group: any EventLoopGroup, drainTime: TimeAmount = .seconds(45), recordLimit: Int = 100_000,
+        sink: @escaping @Sendable (ProxyEvent) -> Void
     ) {
         worker = ProxyWorker(
             configuration: configuration, context: context, resolver: resolver, loop: group.next(),
-            drainTime: drainTime, sink: sink)
+            drainTime: drainTime, recordLimit: recordLimit, sink: sink)
     }
 
     package func start() async throws { try await worker.start() }

@@ -13,7 +13,7 @@ final class ProxyWorker: @unchecked Sendable {
 
     let loop: any EventLoop
     let statistics = ProxyStatistics()
-    let log = RecordLog()
+    let log: RecordLog
     let dialer: UpstreamDialer
     let transportSockets = TransportSockets()
     private(set) var snapshot: ProxySnapshot?
@@ -26,15 +26,20 @@ final class ProxyWorker: @unchecked Sendable {
     private var bound: [Binding: any Channel] = [:]
     private var connections: [UInt64: DownstreamConnection] = [:]
     private var httpCounters: [String: HTTPCounters] = [:]
+    /// Of connections taken, by the prefix of listener or TCP proxy.
+    private var connectionCounters: [String: Counter] = [:]
+    private let descriptors = DescriptorBudget()
     private var lastID: UInt64 = 0
     private var lastStream: UInt64 = 0
     private var emptied: EventLoopPromise<Void>?
 
     init(
         configuration: ProxyConfiguration, context: any NetworkContext, resolver: any HostResolver,
-        loop: any EventLoop, drainTime: TimeAmount, sink: @escaping @Sendable (ProxyEvent) -> Void
+        loop: any EventLoop, drainTime: TimeAmount, recordLimit: Int,
+        sink: @escaping @Sendable (ProxyEvent) -> Void
     ) {
         initial = configuration
+        log = RecordLog(limit: recordLimit)
         self.context = context
         self.resolver = resolver
         self.loop = loop
@@ -106,6 +111,7 @@ final class ProxyWorker: @unchecked Sendable {
         }
         for (name, cluster) in clusters where next[name] == nil { cluster.retire() }
         clusters = next
+        connectionCounters = [:]
         declareCounters(snapshot)
         drainChangedChains(snapshot)
     }
@@ -130,7 +136,10 @@ final class ProxyWorker: @unchecked Sendable {
     private func declareCounters(_ snapshot: ProxySnapshot) {
         for listener in snapshot.model.listeners {
             let chains = listener.filterChains + (listener.defaultFilterChain.map { [$0] } ?? [])
-            for name in ["downstream_cx_total", "no_filter_chain_match", "downstream_listener_filter_remote_close"] {
+            for name in [
+                "downstream_cx_total", "no_filter_chain_match", "downstream_listener_filter_remote_close",
+                "downstream_global_cx_overflow",
+            ] {
                 _ = statistics.counter(listener.statisticsPrefix + name)
             }
             if chains.contains(where: { $0.transportSocket != nil }) {
@@ -168,12 +177,26 @@ final class ProxyWorker: @unchecked Sendable {
         return made
     }
 
+    /// Counts a connection under `listener.X` or `tcp.X`.
+    ///
+    /// - Parameter prefix: made only for the first one.
+    func countConnection(of name: String, _ prefix: () -> String) {
+        if let known = connectionCounters[name] {
+            known.add()
+            return
+        }
+        let made = statistics.counter(prefix() + "downstream_cx_total")
+        connectionCounters[name] = made
+        made.add()
+    }
+
     private func bind(_ binding: Binding) async throws -> any Channel {
         let descriptor = try context.enter { try Sockets.listen(at: binding.address, for: binding.listener) }
         return try await ServerBootstrap(group: loop)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    try ReceiveBuffers.limit(channel)
                     try channel.pipeline.syncOperations.addHandler(
                         ConnectionHandler(worker: self, capturing: binding.listener))
                 }
@@ -182,6 +205,9 @@ final class ProxyWorker: @unchecked Sendable {
     }
 
     // MARK: Connections
+
+    /// Whether there is room for the connection that got this descriptor.
+    func admits(_ descriptor: CInt) -> Bool { descriptors.admits(descriptor) }
 
     func register(from source: IPEndpoint, originalDestination: IPEndpoint) -> DownstreamConnection {
         lastID += 1

@@ -19,13 +19,15 @@ extension IPEndpoint {
     /// information and the IPv6 address.
     init?(socketAddress bytes: UnsafeRawBufferPointer) {
         guard bytes.count >= 16 else { return nil }
-        let range: Range<Int>
+        let port = UInt16(bigEndian: bytes.loadUnaligned(fromByteOffset: 2, as: UInt16.self))
         switch CInt(bytes.load(as: UInt16.self)) {
-        case AF_INET: range = 4..<8
-        case AF_INET6 where bytes.count >= 24: range = 8..<24
+        case AF_INET:
+            let address = UInt32(bigEndian: bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
+            self.init(IPAddress(ipv4: address), port)
+        case AF_INET6 where bytes.count >= 24:
+            guard let address = IPAddress(bytes: bytes[8..<24]) else { return nil }
+            self.init(address.unmapped, port)
         default: return nil
         }
-        guard let address = IPAddress(bytes: bytes[range]) else { return nil }
-        self.init(address.unmapped, UInt16(bytes[2]) << 8 | UInt16(bytes[3]))
     }
 }

@@ -132,6 +132,8 @@ struct clinux_spawn_spec {
     int controlling_terminal;
     /// Nonzero: the child lives on when this process ends.
     int outlives_parent;
+    /// 0, or how many descriptors the child may have open (its soft limit).
+    uint64_t descriptor_limit;
 };
 
 struct clinux_spawn_failure {

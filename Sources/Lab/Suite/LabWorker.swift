@@ -3,11 +3,14 @@ import Evidence
 import Foundation
 import Glibc
 import Manifests
+import Netlink
 
 /// The worker's side: runs one scenario in the empty namespaces that it was started in, and reports to its parent.
 package enum LabWorker {
     /// Reads the job, runs it, writes the outcome; ends the process.
     package static func main() async -> Never {
+        // All proxies, servers and clients of the lab share this process.
+        DescriptorLimit.raise()
         let jobs = FileHandle(fileDescriptor: WorkerProcess.Descriptor.job)
         let writer = MessageWriter()
         guard let line = jobs.readLine(), let job = try? JSONDecoder().decode(SuiteJob.self, from: line) else {

@@ -36,6 +36,7 @@ struct UpstreamDialer: Sendable {
                 .channelInitializer { channel in
                     made.value = channel
                     return channel.eventLoop.makeCompletedFuture {
+                        try ReceiveBuffers.limit(channel)
                         if let transport, let secured {
                             try transport.install(in: channel, timeLimit: timeLimit, promise: secured)
                         }

@@ -3,7 +3,7 @@ import ProxyModel
 
 /// The newest records of a proxy's access log, and their lines.
 final class RecordLog: Sendable {
-    static let limit = 100_000
+    private let limit: Int
 
     private struct State {
         /// A ring once it is full; `oldest` is then the place of the next record.
@@ -18,20 +18,23 @@ final class RecordLog: Sendable {
 
     private let state = NIOLockedValueBox(State())
 
+    init(limit: Int = 100_000) { self.limit = limit }
+
     /// The configuration for the records that follow; nil writes no lines.
     func configure(_ configuration: AccessLogConfiguration?) {
         state.withLockedValue { $0.formatters.append(configuration.map { AccessLogFormatter($0.format) }) }
     }
 
     func append(_ record: AccessLogRecord) {
+        if limit == 0 { return }
         state.withLockedValue { state in
             state.count += 1
             let entry = (record, state.formatters.count - 1)
-            if state.entries.count < Self.limit {
+            if state.entries.count < limit {
                 state.entries.append(entry)
             } else {
                 state.entries[state.oldest] = entry
-                state.oldest = (state.oldest + 1) % Self.limit
+                state.oldest = (state.oldest + 1) % limit
             }
         }
     }

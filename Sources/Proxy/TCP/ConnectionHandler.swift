@@ -61,8 +61,14 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
             context.close(promise: nil)
             return
         }
-        let redirected = Sockets.withDescriptor(of: context.channel) {
-            Sockets.originalDestination(of: $0, family: local.address.family)
+        var isAdmitted = true
+        let redirected = Sockets.withDescriptor(of: context.channel) { descriptor in
+            isAdmitted = worker.admits(descriptor)
+            return isAdmitted ? Sockets.originalDestination(of: descriptor, family: local.address.family) : nil
+        }
+        guard isAdmitted else {
+            refuse(context, capturing)
+            return
         }
         let destination = redirected.map { IPEndpoint($0.address.unmapped, $0.port) } ?? local
         let connection = worker.register(from: remote, originalDestination: destination)
@@ -70,7 +76,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
         connection.peer = self
         let listener = snapshot.listeners.listener(for: destination, capturedBy: capturing)
         connection.listener = listener
-        worker.statistics.counter(listener.statisticsPrefix + "downstream_cx_total").add()
+        worker.countConnection(of: listener.name) { listener.statisticsPrefix }
         guard let inspector = ConnectionInspector(listener.listenerFilters) else {
             decide(ConnectionInspector.Findings())
             return
@@ -153,6 +159,13 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
             case .securing, .http, .ended: true
             }
         if mayRead { context.read() } else { hasHeldRead = true }
+    }
+
+    /// The process has no room for another client: a reset tells it at once, and the next may find room.
+    private func refuse(_ context: ChannelHandlerContext, _ listener: Listener) {
+        worker.statistics.counter(listener.statisticsPrefix + "downstream_global_cx_overflow").add()
+        Sockets.resetOnClose(context.channel)
+        context.close(promise: nil)
     }
 
     // MARK: Decisions
@@ -259,7 +272,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
     private func startTCP(_ proxy: TCPProxy) {
         state = .connecting
         makeRecord()
-        worker.statistics.counter("tcp.\(proxy.statPrefix).downstream_cx_total").add()
+        worker.countConnection(of: "tcp.\(proxy.statPrefix)") { "tcp.\(proxy.statPrefix)." }
         guard let name = proxy.clusters.randomCluster()?.name, let cluster = worker.clusters[name] else {
             end(flags: ["NC"])
             return

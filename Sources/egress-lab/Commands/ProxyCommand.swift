@@ -5,6 +5,7 @@ import Foundation
 import Glibc
 import NIOCore
 import NIOPosix
+import Netlink
 import Proxy
 import ProxyModel
 import Synchronization
@@ -25,6 +26,7 @@ struct ProxyCommand: AsyncParsableCommand {
     private static let drainTime = TimeAmount.seconds(5)
 
     func run() async throws {
+        DescriptorLimit.raise()
         let configuration = try read()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let connections = OpenConnections()
@@ -33,7 +35,7 @@ struct ProxyCommand: AsyncParsableCommand {
         let proxy = BundledProxy(
             configuration: configuration, context: context,
             resolver: DNSHostResolver(in: context, nameservers: configuration.nameservers), group: group,
-            drainTime: Self.drainTime
+            drainTime: Self.drainTime, recordLimit: 0
         ) { event in
             switch event {
             case .accepted(let connection, _, _): connections.add(connection)
@@ -53,6 +55,7 @@ struct ProxyCommand: AsyncParsableCommand {
             throw Failure(
                 status: error.errno == EACCES || error.errno == EPERM ? .cannotRun : .labFailed, message: "\(error)")
         }
+        ProgramMemory.giveBackStart()
         var waiting = signals.makeAsyncIterator()
         _ = await waiting.next()
         try await drain(proxy, configuration, connections, signals)
