@@ -77,6 +77,7 @@ package enum StandingLabProcess {
 
     /// Reads the job, brings the lab up, and serves it until it is taken down.
     package static func main() async -> Never {
+        DescriptorLimit.raise()
         let reader = FileHandle(fileDescriptor: Descriptor.job)
         guard let data = try? reader.readToEnd(), let job = try? JSONDecoder().decode(StandingLabJob.self, from: data)
         else {
