@@ -92,6 +92,13 @@ package enum BoundSocket {
         }
     }
 
+    /// A raw socket for all packets of a protocol that come to a namespace. The caller owns the descriptor.
+    package static func raw(
+        _ number: IPProtocol, _ family: IPFamily, in context: any NetworkContext
+    ) throws -> CInt {
+        try open(SOCK_RAW, CInt(number.rawValue), IPEndpoint(family == .ipv4 ? .anyIPv4 : .anyIPv6, 0), in: context)
+    }
+
     /// The address and port that a socket has.
     package static func localEndpoint(of descriptor: CInt) throws -> IPEndpoint {
         var storage = sockaddr_storage()

@@ -87,6 +87,8 @@ package enum DNSMessage {
         let answer = decide(asked, class: ldns_rr_get_class(ldns_rr_list_rr(questions, 0)), responder)
         var question = asked
         question.code = answer.code
+        question.addresses = answer.addresses
+        question.ttlSeconds = answer.ttlSeconds
         guard let reply = ldns_pkt_new() else { return nil }
         defer { ldns_pkt_free(reply) }
         ldns_pkt_set_id(reply, ldns_pkt_id(packet))
@@ -232,4 +234,7 @@ package struct DNSQuestion: Sendable, Equatable {
     package var name: String
     package var type: DNSRecordType
     package var code: DNSResponseCode
+    /// What the answer gave, and for how long.
+    package var addresses: [IPAddress] = []
+    package var ttlSeconds: UInt32 = 0
 }

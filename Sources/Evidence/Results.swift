@@ -100,6 +100,9 @@ package struct ScenarioResult: Codable, Sendable {
         if steps.flatMap(\.flows).contains(where: { $0.observed.outcome == .inconclusive }) {
             result = .error
             error = "the evidence of at least one flow is incomplete or contradicts itself"
+        } else if let flow = steps.flatMap(\.flows).first(where: { $0.disagreements?.isEmpty == false }) {
+            result = .error
+            error = "flow \(flow.id): policies and kernel disagree: \(flow.disagreements?.first ?? "")"
         } else {
             result = steps.allSatisfy(\.passed) ? .passed : .failed
         }
@@ -220,10 +223,12 @@ package struct FlowResult: Codable, Sendable {
     package var evidence: [EvidenceItem]
     /// Where the scenario asks for the flow: `file:line`.
     package var location: String
+    /// What the policies, evaluated a second time, say otherwise than the kernel did; nil: nothing.
+    package var disagreements: [String]?
 
     package init(
         id: String, from: String, to: String, expected: Expected, passed: Bool, mismatches: [String] = [],
-        observed: Observed, evidence: [EvidenceItem] = [], location: String
+        observed: Observed, evidence: [EvidenceItem] = [], location: String, disagreements: [String]? = nil
     ) {
         self.id = id
         self.from = from
@@ -234,6 +239,7 @@ package struct FlowResult: Codable, Sendable {
         self.observed = observed
         self.evidence = evidence
         self.location = location
+        self.disagreements = disagreements
     }
 }
 

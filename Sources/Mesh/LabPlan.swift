@@ -20,6 +20,10 @@ package struct LabPlan: Sendable {
     package var translations: [IPEndpoint: Set<IPEndpoint>]
     /// Semantics assumed where Kubernetes or Istio leave them open; printed with the results.
     package var assumptions: [String]
+    /// What the rules of the nodes were made from, for those who judge a second time.
+    package var policies = PolicySet(ResourceSet())
+    package var namespaces: [String: [String: String]] = [:]
+    package var clusterNodes: [ClusterNode] = []
 
     package init(
         pods: [PodPlan], nodes: [NodePlan], fabric: FabricPlan? = nil, firewall: FirewallPlan? = nil,
@@ -52,6 +56,8 @@ package struct PodPlan: Sendable {
     package var tcpPorts: [UInt16]
     /// UDP ports on which the pod's containers answer.
     package var udpPorts: [UInt16]
+    /// Some flow or container port is SCTP.
+    package var answersSCTP = false
     /// nil: no DNS capture.
     package var agent: DNSAgentPlan?
     /// The containers in whose place programs run.
@@ -81,14 +87,18 @@ package struct NodePlan: Sendable {
     package var ruleset: Ruleset
     /// What each drop-log prefix stands for: the policies that isolate the pod, and the direction.
     package var dropReasons: [String: DropReason]
+    /// Sets of the rules that fill while the lab runs.
+    package var nameSets: [NameSet]
 
     package init(
-        name: String, addresses: [IPAddress], ruleset: Ruleset, dropReasons: [String: DropReason] = [:]
+        name: String, addresses: [IPAddress], ruleset: Ruleset, dropReasons: [String: DropReason] = [:],
+        nameSets: [NameSet] = []
     ) {
         self.name = name
         self.addresses = addresses
         self.ruleset = ruleset
         self.dropReasons = dropReasons
+        self.nameSets = nameSets
     }
 }
 
@@ -131,6 +141,8 @@ package struct DropReason: Sendable, Equatable {
 /// The world outside: every address answers; these have names and known servers.
 package struct InternetPlan: Sendable {
     package var hosts: [InternetHost]
+    /// Some flow is SCTP.
+    package var answersSCTP = false
     package var ruleset: Ruleset
 
     package init(hosts: [InternetHost], ruleset: Ruleset) {

@@ -55,12 +55,14 @@ package struct LabPlanner: Sendable {
         let boundary = BoundaryPlanner(cluster: cluster, boundary: boundary, scenario: name)
         let table = boundary.table
         let pods = pods(of: cluster, resources, dns, &diagnostics)
-        let plan = LabPlan(
+        var plan = LabPlan(
             pods: pods, nodes: NodePlanner(cluster: cluster, policies: policies).plans(boundary: table),
             fabric: cluster.nodes.count == 1 ? nil : FabricPlan(ruleset: Ruleset(tables: [table])),
             firewall: boundary.firewallPlan, internet: InternetPlanner(hosts: internet).plan(), dns: dns,
             clusterRanges: clusterRanges, translations: Self.translations(of: cluster),
             assumptions: Self.assumptions(policies, mesh) + Self.assumptions(cluster, boundary.firewallPlan))
+        plan.internet.answersSCTP = flows.contains { $0.scheme == .sctp }
+        (plan.policies, plan.namespaces, plan.clusterNodes) = (policies, cluster.namespaces, cluster.nodes)
         return (plan, diagnostics.uniqued)
     }
 
@@ -84,11 +86,13 @@ package struct LabPlanner: Sendable {
             diagnostics += proxy?.1 ?? []
             let programs = containers.plans(for: pod)
             diagnostics += programs.diagnostics
-            return PodPlan(
+            var plan = PodPlan(
                 pod: pod, nodeInterface: pod.nodeInterface, ruleset: pod.capture.map(ruleset) ?? Ruleset(),
                 proxy: proxy?.0, tcpPorts: ports.ports(of: pod.id, .tcp), udpPorts: ports.ports(of: pod.id, .udp),
                 agent: compiler.names(for: pod).map { DNSAgentPlan(of: pod, names: $0, nameservers: dns.nameservers) },
                 containers: programs.plans)
+            plan.answersSCTP = !ports.ports(of: pod.id, .sctp).isEmpty
+            return plan
         }
     }
 
@@ -139,7 +143,16 @@ package struct LabPlanner: Sendable {
             mesh.accessLogFile == nil
             ? ["access logs are kept although the mesh does not ask for them (accessLogFile is not set)"] : []
         guard !policies.isEmpty else { return logging }
-        return logging + [
+        let own =
+            policies.clusterPolicies.isEmpty
+            ? []
+            : [
+                "cluster-wide policies: a pod's packets to its own node, and to itself through a Service, are judged",
+                "cluster-wide policies: established flows continue when a policy tightens, or when a name's address ages",
+                "cluster-wide policies: of equal priorities the names decide, and a verdict that hangs on it says so",
+                "cluster-wide policies: networks never match a Service's address: it is translated first",
+            ]
+        return logging + own + [
             "NetworkPolicy: denied packets are dropped without an answer",
             "NetworkPolicy: ICMP and other protocols pass only under a rule without ports",
             "NetworkPolicy: established flows continue when a policy tightens; proxies keep no idle connection then",

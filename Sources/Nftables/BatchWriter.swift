@@ -93,22 +93,43 @@ final class BatchWriter {
             nftnl_set_nlmsg_build_payload(header, set)
         }
 
+        try addElements(elements, to: description, id: id, in: table)
+        return id
+    }
+
+    /// Appends elements to a set; `id` names one that was made in the same batch.
+    func addElements(
+        _ elements: [SetEncoding.Element], to description: NamedSet, id: UInt32?, in table: Table
+    ) throws(KernelError) {
         var rest = elements[...]
         while !rest.isEmpty {
-            guard let part = nftnl_set_alloc() else {
-                throw KernelError(.failed, "build", "set \(description.name)", reason: "out of memory")
-            }
+            let part = try handle(of: description, in: table)
             defer { nftnl_set_free(part) }
-            nftnl_set_set_str(part, UInt16(NFTNL_SET_TABLE.rawValue), table.name)
-            nftnl_set_set_str(part, UInt16(NFTNL_SET_NAME.rawValue), description.name)
-            nftnl_set_set_u32(part, UInt16(NFTNL_SET_ID.rawValue), id)
+            if let id { nftnl_set_set_u32(part, UInt16(NFTNL_SET_ID.rawValue), id) }
             for element in rest.prefix(Self.elementsPerMessage) { element.add(to: part) }
             rest = rest.dropFirst(Self.elementsPerMessage)
-            try message(Int(NFT_MSG_NEWSETELEM.rawValue), family: family, flags: Int(NLM_F_CREATE)) { header in
-                nftnl_set_elems_nlmsg_build_payload(header, part)
+            try message(Int(NFT_MSG_NEWSETELEM.rawValue), family: table.family.number, flags: Int(NLM_F_CREATE)) {
+                nftnl_set_elems_nlmsg_build_payload($0, part)
             }
         }
-        return id
+    }
+
+    /// Takes all elements out of a set: a deletion that names none.
+    func empty(_ description: NamedSet, in table: Table) throws(KernelError) {
+        let set = try handle(of: description, in: table)
+        defer { nftnl_set_free(set) }
+        try message(Int(NFT_MSG_DELSETELEM.rawValue), family: table.family.number, flags: 0) {
+            nftnl_set_elems_nlmsg_build_payload($0, set)
+        }
+    }
+
+    private func handle(of description: NamedSet, in table: Table) throws(KernelError) -> OpaquePointer {
+        guard let set = nftnl_set_alloc() else {
+            throw KernelError(.failed, "build", "set \(description.name)", reason: "out of memory")
+        }
+        nftnl_set_set_str(set, UInt16(NFTNL_SET_TABLE.rawValue), table.name)
+        nftnl_set_set_str(set, UInt16(NFTNL_SET_NAME.rawValue), description.name)
+        return set
     }
 }
 

@@ -10,6 +10,8 @@ package struct NamedSet: Sendable, Hashable {
         package init(rawValue: UInt32) { self.rawValue = rawValue }
         /// Elements may be ranges and prefixes. Ranges of a plain set are merged where they overlap or touch.
         package static let interval = Flags(rawValue: 4)
+        /// Elements may leave by themselves.
+        package static let timeout = Flags(rawValue: 16)
     }
 
     package var name: String
@@ -38,7 +40,8 @@ package struct NamedSet: Sendable, Hashable {
         var lines = ["\t\(kind == .set ? "set" : "map") \(name) {"]
         let type = keys.map(\.text).joined(separator: " . ")
         lines.append("\t\ttype \(type)" + (kind == .set ? "" : " : verdict"))
-        if flags.contains(.interval) { lines.append("\t\tflags interval") }
+        let words = [flags.contains(.interval) ? "interval" : nil, flags.contains(.timeout) ? "timeout" : nil]
+        if !flags.isEmpty { lines.append("\t\tflags \(words.compactMap(\.self).joined(separator: ","))") }
         let listed = SetListing(keys: keys, flags: flags, elements: elements).texts
         if !listed.isEmpty {
             let perLine = keys.count == 1 ? keys[0].elementsPerLine : 1
@@ -56,9 +59,13 @@ package struct SetElement: Sendable, Hashable {
     /// One value for each type of the set's key.
     package var key: [Value]
     package var verdict: Verdict?
+    /// After how long it leaves a set that has the flag for it; nil: never.
+    package var timeout: Duration?
 
     /// An element with `key`, of several values in a concatenated set.
-    package init(_ key: Value..., verdict: Verdict? = nil) { (self.key, self.verdict) = (key, verdict) }
+    package init(_ key: Value..., verdict: Verdict? = nil, timeout: Duration? = nil) {
+        (self.key, self.verdict, self.timeout) = (key, verdict, timeout)
+    }
 
     /// An element with `key`, of several values in a concatenated set.
     package init(key: [Value], verdict: Verdict? = nil) { (self.key, self.verdict) = (key, verdict) }

@@ -17,6 +17,11 @@ package final class NftablesConnection: Sendable {
     /// Installs a ruleset that was built before.
     package func install(_ batch: RulesetBatch) throws(KernelError) { try send(batch, "install") }
 
+    /// Puts the elements of `set` in the place of those that the set of its name has in a table, at one instant.
+    package func refill(_ set: NamedSet, ofTable name: String, family: Table.Family = .inet) throws(KernelError) {
+        try send(try Ruleset(tables: [Table(family: family, name: name)]).refill(set), "refill")
+    }
+
     /// Removes the tables of `ruleset` at one instant, whether they are there or not.
     package func remove(_ ruleset: Ruleset) throws(KernelError) {
         try send(try ruleset.removal(), "remove")

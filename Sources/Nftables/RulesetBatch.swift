@@ -58,6 +58,19 @@ extension Ruleset {
         return RulesetBatch(ruleset: self, writer: writer)
     }
 
+    /// The transaction that puts the elements of `set` in the place of those that the set of its name has in a table.
+    func refill(_ set: NamedSet) throws(KernelError) -> RulesetBatch {
+        let writer = BatchWriter()
+        writer.begin()
+        for (index, table) in tables.enumerated() {
+            writer.subject = .set(table: index, name: set.name)
+            try writer.empty(set, in: table)
+            try writer.addElements(try SetEncoding(set).elements(), to: set, id: nil, in: table)
+        }
+        writer.end()
+        return RulesetBatch(ruleset: self, writer: writer)
+    }
+
     private func write(_ table: Table, _ index: Int, to writer: BatchWriter) throws(KernelError) {
         writer.subject = .table(index)
         // Adding first makes deleting safe when the table is not there; both and the rest happen at one instant.

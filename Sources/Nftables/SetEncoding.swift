@@ -22,6 +22,7 @@ struct SetEncoding {
         var keyEnd: [UInt8]?
         var isIntervalEnd = false
         var verdict: Verdict?
+        var timeout: Duration?
 
         func add(to set: OpaquePointer) {
             guard let element = nftnl_set_elem_alloc() else { return }
@@ -30,6 +31,9 @@ struct SetEncoding {
             if isIntervalEnd {
                 nftnl_set_elem_set_u32(
                     element, UInt16(NFTNL_SET_ELEM_FLAGS), UInt32(NFT_SET_ELEM_INTERVAL_END.rawValue))
+            }
+            if let timeout {
+                nftnl_set_elem_set_u64(element, UInt16(NFTNL_SET_ELEM_TIMEOUT), timeout.wholeMilliseconds)
             }
             if let verdict {
                 nftnl_set_elem_set_u32(element, UInt16(NFTNL_SET_ELEM_VERDICT), verdict.number)
@@ -50,6 +54,7 @@ struct SetEncoding {
         var flags: UInt32 = 0
         if isInterval { flags |= UInt32(NFT_SET_INTERVAL.rawValue) }
         if isInterval, isConcatenated { flags |= UInt32(NFT_SET_CONCAT.rawValue) }
+        if description.flags.contains(.timeout) { flags |= UInt32(NFT_SET_TIMEOUT.rawValue) }
         if description.kind == .verdictMap { flags |= UInt32(NFT_SET_MAP.rawValue) }
         if isAnonymous { flags |= UInt32(NFT_SET_ANONYMOUS.rawValue | NFT_SET_CONSTANT.rawValue) }
         nftnl_set_set_u32(set, UInt16(NFTNL_SET_FLAGS.rawValue), flags)
@@ -82,7 +87,9 @@ struct SetEncoding {
         let normalised = listing.normalised
         for element in normalised { try check(element) }
         if isConcatenated { return normalised.map(concatenated) }
-        if !isInterval { return normalised.map { Element(key: self.bounds($0).low, verdict: $0.verdict) } }
+        if !isInterval {
+            return normalised.map { Element(key: self.bounds($0).low, verdict: $0.verdict, timeout: $0.timeout) }
+        }
 
         var result: [Element] = []
         let bounds = normalised.map { self.bounds($0) }

@@ -10,8 +10,22 @@ struct SetListing {
     var texts: [String] {
         normalised.map { element in
             let key = zip(element.key, keys).map { $0.text(as: $1) }.joined(separator: " . ")
-            return element.verdict.map { "\(key) : \($0.text)" } ?? key
+            let timed = element.timeout.map { "\(key) timeout \(Self.text($0))" } ?? key
+            return element.verdict.map { "\(timed) : \($0.text)" } ?? timed
         }
+    }
+
+    /// As nft writes times: `1m30s`, `500ms`.
+    private static func text(_ time: Duration) -> String {
+        var rest = time.wholeMilliseconds
+        var text = ""
+        for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)]
+            as [(String, UInt64)]
+        where rest >= size {
+            text += "\(rest / size)\(unit)"
+            rest %= size
+        }
+        return text.isEmpty ? "0s" : text
     }
 
     /// The elements without duplicates; sorted as nft sorts them, ranges merged where they overlap or touch.
@@ -133,4 +147,12 @@ extension Value {
         [UInt8(number >> 8), UInt8(truncatingIfNeeded: number)]
     }
     private static func native(_ number: UInt32) -> [UInt8] { withUnsafeBytes(of: number) { Array($0) } }
+}
+
+extension Duration {
+    /// Rounded up: nothing may be gone before its time.
+    var wholeMilliseconds: UInt64 {
+        let (seconds, attoseconds) = components
+        return UInt64(max(0, seconds * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000))
+    }
 }

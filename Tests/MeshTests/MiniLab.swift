@@ -150,6 +150,23 @@ struct PodSocket {
         return accepted >= 0
     }
 
+    /// True when a connection comes in time.
+    func hasConnection(within time: Duration) -> Bool {
+        var request = pollfd(fd: descriptor.number, events: Int16(POLLIN), revents: 0)
+        return poll(&request, 1, Int32(time / .milliseconds(1))) == 1
+    }
+
+    /// The next connection to a listener.
+    func acceptConnection() -> PodSocket? {
+        let accepted = accept(descriptor.number, nil, nil)
+        guard accepted >= 0 else { return nil }
+        var timeout = timeval(tv_sec: 3, tv_usec: 0)
+        setsockopt(accepted, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+        return PodSocket(FileDescriptor(owning: accepted))
+    }
+
+    private init(_ descriptor: FileDescriptor) { self.descriptor = descriptor }
+
     func stopWaiting() { _ = fcntl(descriptor.number, F_SETFL, O_NONBLOCK) }
 
     /// True when a datagram comes within the time limit.

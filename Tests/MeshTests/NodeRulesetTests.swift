@@ -82,6 +82,38 @@ struct NodeCase: CustomTestStringConvertible, Sendable {
                 spec: {selector: {app: nobody}, ports: [{name: http, port: 80}]}
 
                 """),
+        NodeCase(
+            testDescription: "node-cluster-policies",
+            yaml: KubernetesFixture.pod("web", labels: "{app: web}", ports: "[{name: http, containerPort: 8080}]")
+                + KubernetesFixture.pod("db", labels: "{app: db}")
+                + policy("deny-all", "{podSelector: {matchLabels: {app: db}}, policyTypes: [Ingress, Egress]}")
+                    + """
+                    apiVersion: policy.networking.k8s.io/v1alpha2
+                    kind: ClusterNetworkPolicy
+                    metadata: {name: admin}
+                    spec:
+                      tier: Admin
+                      priority: 10
+                      subject: {namespaces: {}}
+                      egress:
+                      - {name: names, action: Accept, to: [{domainNames: ["*.example.org"]}]}
+                      - {action: Pass, to: [{networks: [192.0.2.0/24]}], protocols: [{tcp: {destinationPort: {number: 80}}}]}
+                      - {name: no world, action: Deny, to: [{networks: [0.0.0.0/0, "::/0"]}, {nodes: {}}]}
+                      ingress:
+                      - action: Accept
+                        from: [{pods: {podSelector: {matchLabels: {app: db}}}}]
+                        protocols: [{destinationNamedPort: http}, {udp: {destinationPort: {range: {start: 1, end: 9}}}}]
+                    ---
+                    apiVersion: policy.networking.k8s.io/v1alpha2
+                    kind: ClusterNetworkPolicy
+                    metadata: {name: baseline}
+                    spec:
+                      tier: Baseline
+                      priority: 10
+                      subject: {pods: {podSelector: {matchLabels: {app: web}}}}
+                      ingress: [{action: Deny, from: [{namespaces: {}}]}]
+
+                    """),
     ]
 }
 

@@ -13,6 +13,7 @@ package struct FlowRunner: Sendable {
     private let enforcement: Scenario.Enforcement
     private let dns: DNSPlan
     private let timeoutMs: Int
+    private let policies: PolicyComparison?
 
     /// How long evidence may take to come in after the client has finished: it is all made in this process and kernel,
     /// so this is generous, and only flows with missing evidence wait for it.
@@ -21,12 +22,14 @@ package struct FlowRunner: Sendable {
     private static let datagramTimeoutMs = 5_000
 
     package init(
-        lab: RunningLab, enforcement: Scenario.Enforcement, dns: DNSPlan, timeoutMs: Int = 60_000
+        lab: RunningLab, enforcement: Scenario.Enforcement, dns: DNSPlan, timeoutMs: Int = 60_000,
+        policies: LabPlan? = nil
     ) {
         self.lab = lab
         self.enforcement = enforcement
         self.dns = dns
         self.timeoutMs = timeoutMs
+        self.policies = policies.map { PolicyComparison(plan: $0, names: lab.names) }
     }
 
     /// Sends the flow as often as it asks, one after the other; the first that differs from the expectation counts.
@@ -68,6 +71,8 @@ package struct FlowRunner: Sendable {
         var tracker: FlowTracker
         var lostBefore: Int
         var loop: any EventLoop
+        /// Of a connection that is held: what was found of its beginning, as policies may change meanwhile.
+        var finding: PolicyComparison.Finding?
     }
 
     private func open(_ flow: Flow) async throws -> OpenFlow {
@@ -89,9 +94,10 @@ package struct FlowRunner: Sendable {
         let result = try await exchange.result.get()
         tracker.exchangeEnded()
         if flow.hold != nil { await endTime(of: tracker, from: client.pod) }
+        let finding = flow.hold == nil ? nil : policies?.compare(tracker.attempts())
         return OpenFlow(
             flow: flow, client: client, exchange: exchange, result: result, tracker: tracker, lostBefore: lostBefore,
-            loop: loop)
+            loop: loop, finding: finding)
     }
 
     /// Closes the connection when its time has come, or when the task is cancelled, and concludes.
@@ -122,7 +128,9 @@ package struct FlowRunner: Sendable {
             let isSettled =
                 record.attempts.allSatisfy { $0.hop.isSettled(depth: 0) }
                 && Judge().judge(record).outcome != .inconclusive
-            if isSettled || ContinuousClock.now >= deadline { return conclude(open.flow, record) }
+            if isSettled || ContinuousClock.now >= deadline {
+                return conclude(open.flow, record, open.finding ?? policies?.compare(record.attempts) ?? .init())
+            }
             await open.tracker.change(after: seen, until: deadline, on: open.loop)
         }
     }
@@ -153,18 +161,24 @@ package struct FlowRunner: Sendable {
         } while !next.isEmpty
     }
 
-    private func conclude(_ flow: Flow, _ record: FlowRecord) -> FlowResult {
+    private func conclude(_ flow: Flow, _ record: FlowRecord, _ finding: PolicyComparison.Finding) -> FlowResult {
         let verdict = Judge().judge(record)
-        let mismatches = ExpectationCheck().mismatches(flow.expect, verdict, record.client)
+        let mismatches =
+            ExpectationCheck().mismatches(flow.expect, verdict, record.client) + finding.disagreements
+        let ambiguous =
+            finding.ambiguous.isEmpty
+            ? "" : "; ambiguous: \(finding.ambiguous.joined(separator: " and ")) have the same priority"
         return FlowResult(
             id: flow.id, from: flow.from.description, to: flow.to, expected: Expected(flow.expect),
             passed: mismatches.isEmpty && verdict.outcome != .inconclusive, mismatches: mismatches,
             observed: FlowResult.Observed(
                 outcome: verdict.outcome, by: verdict.by, path: verdict.path, status: record.client.status,
                 error: record.client.error, errorStage: record.client.errorStage, headers: headers(of: record.client),
-                body: record.client.received, durationMs: record.client.durationMs, reason: verdict.reason,
+                body: record.client.received, durationMs: record.client.durationMs,
+                reason: verdict.reason + ambiguous,
                 causes: verdict.causes, technique: verdict.technique),
-            evidence: record.evidenceItems, location: "\(flow.location.file):\(flow.location.line)")
+            evidence: record.evidenceItems, location: "\(flow.location.file):\(flow.location.line)",
+            disagreements: finding.disagreements.isEmpty ? nil : finding.disagreements)
     }
 
     private func headers(of client: ClientSaw) -> [ReceivedHeader]? {
@@ -311,7 +325,7 @@ extension FlowExpectation {
 }
 
 extension Flow.Scheme {
-    fileprivate var isConnectionless: Bool { self == .udp || self == .icmp }
+    fileprivate var isConnectionless: Bool { self == .udp || self == .icmp || self == .sctp }
 }
 
 extension ClientRequest.Kind {
@@ -324,7 +338,7 @@ extension ClientRequest.Kind {
         case .udp: self = .udp
         case .icmp: self = .icmp
         case .dns: self = .dns
-        case .sctp: return nil
+        case .sctp: self = .sctp
         }
     }
 }

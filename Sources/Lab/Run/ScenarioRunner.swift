@@ -129,7 +129,7 @@ struct ScenarioRunner: Sendable {
         var result = StepResult(name: step.name, choices: ProxyChoices(plan: plan).sets)
         let recordsBefore = await recordCounts(lab)
         let runner = FlowRunner(
-            lab: lab, enforcement: scenario.enforcement, dns: plan.dns)
+            lab: lab, enforcement: scenario.enforcement, dns: plan.dns, policies: plan)
 
         // Init containers first: that is when they run, and a held-back pod has no rules until they have.
         let early = step.flows.filter { isFromInitContainer($0, plan) }

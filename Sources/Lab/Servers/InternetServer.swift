@@ -1,4 +1,4 @@
-internal import DNS
+package import DNS
 package import Manifests
 internal import NIOConcurrencyHelpers
 package import NIOCore
@@ -14,6 +14,7 @@ package final class InternetServer: Sendable {
     private let listener: any Channel
     private let echoes: [DatagramService]
     private let dns: DNSServer
+    private let associations = NIOLockedValueBox<SCTPResponder?>(nil)
 
     /// Where TCP, UDP and DNS are bound.
     package var tcpPort: UInt16 { listener.localAddress?.ipEndpoint?.port ?? 0 }
@@ -26,7 +27,8 @@ package final class InternetServer: Sendable {
     package init(
         hosts: [InternetHost], records: [String: [IPAddress]], authority: LabCertificateAuthority,
         in context: any NetworkContext, on loop: any EventLoop, tcpPort: UInt16, udpPort: UInt16,
-        dnsPort: UInt16 = 53, sink: @escaping @Sendable (Arrival) -> Void
+        dnsPort: UInt16 = 53, onQuery: @escaping @Sendable (DNSServer.Query) -> Void = { _ in },
+        sink: @escaping @Sendable (Arrival) -> Void
     ) throws {
         let directory = NIOLockedValueBox(InternetDirectory(hosts))
         let zone = ZoneResponder(records: records)
@@ -41,6 +43,7 @@ package final class InternetServer: Sendable {
             try DatagramService(at: IPEndpoint(address, udpPort), in: context, on: loop, reply: echo)
         }
         dns = try DNSServer(addresses: wildcards, port: dnsPort, in: context, on: loop, responder: zone) { query in
+            onQuery(query)
             sink(Arrival(.accepted, at: .internet, query.tuple))
         }
         listener = try ServerListener.open(
@@ -48,6 +51,16 @@ package final class InternetServer: Sendable {
             ServerListener.Configuration(
                 site: .internet, authority: authority, isRedirected: true,
                 port: { endpoint in directory.withLockedValue { $0 }.port(at: endpoint) }, sink: sink))
+    }
+
+    /// Answers SCTP, too, at every address.
+    func answerSCTP(
+        in context: any NetworkContext, on loop: any EventLoop, sink: @escaping @Sendable (Arrival) -> Void
+    ) throws {
+        let responder = try SCTPResponder(families: IPFamily.allCases, in: context, on: loop) { tuple in
+            sink(Arrival(.accepted, at: .internet, tuple))
+        }
+        associations.withLockedValue { $0 = responder }
     }
 
     /// Puts other hosts and names in force; connections that exist live on.
@@ -62,5 +75,6 @@ package final class InternetServer: Sendable {
         listener.close(promise: nil)
         echoes.forEach { $0.close() }
         dns.close()
+        associations.withLockedValue { $0?.close() }
     }
 }

@@ -10,6 +10,7 @@ package final class PodServer: Sendable {
     private struct Sockets {
         var listeners: [UInt16: any Channel] = [:]
         var datagrams: [UInt16: [DatagramService]] = [:]
+        var associations: SCTPResponder?
     }
 
     private let context: any NetworkContext
@@ -42,8 +43,14 @@ package final class PodServer: Sendable {
     ///
     /// Not to be called on an event loop: it waits for the sockets. A port that can't be bound is thrown, the ports
     /// before it stay open.
-    package func open(tcp: [UInt16] = [], udp: [UInt16] = []) throws {
+    /// With `sctp` it answers SCTP, on every port.
+    package func open(tcp: [UInt16] = [], udp: [UInt16] = [], sctp: Bool = false) throws {
         try sockets.withLockedValue { sockets in
+            if sctp, sockets.associations == nil {
+                sockets.associations = try SCTPResponder(
+                    families: addresses.map(\.family), in: context, on: loop
+                ) { [sink, site] tuple in sink(Arrival(.accepted, at: site, tuple)) }
+            }
             for port in tcp where sockets.listeners[port] == nil {
                 sockets.listeners[port] = try ServerListener.open(
                     at: IPEndpoint(addresses.last ?? .anyIPv4, port), in: context, on: loop, configuration)
@@ -70,6 +77,7 @@ package final class PodServer: Sendable {
         sockets.withLockedValue { sockets in
             sockets.listeners.values.forEach { $0.close(promise: nil) }
             sockets.datagrams.values.joined().forEach { $0.close() }
+            sockets.associations?.close()
             sockets = Sockets()
         }
     }

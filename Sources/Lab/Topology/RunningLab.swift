@@ -39,6 +39,7 @@ package actor RunningLab {
     package nonisolated let failures = LabFailures()
     /// What proxies reported to Istio 1.0's telemetry service; nil where there is none.
     nonisolated let telemetry: TelemetryLog?
+    nonisolated let names: LearntNames
 
     /// An empty lab for a plan, which `update` puts in force.
     ///
@@ -83,6 +84,7 @@ package actor RunningLab {
         internet = try NetworkNamespace.create()
         wiring = try Wiring(nodes: nodes, fabric: fabric, internet: internet, clusterRanges: plan.clusterRanges)
         zone = ZoneResponder(records: [:])
+        names = LearntNames(nowMs: { [recorder] in recorder.nowMs }, failed: failures.report)
         let boundary = fabric == nil ? nodes[0].dropReasons : DropReasons(at: "fabric")
         boundaryReasons = boundary
         untold =
@@ -221,7 +223,9 @@ package actor RunningLab {
         for (position, (node, new)) in zip(nodes, plan.nodes).enumerated() {
             node.dropReasons.add(new.dropReasons, pods: plan.pods)
             let old = self.plan?.nodes[position].ruleset
-            if old != new.ruleset { try rulesets.install(new.ruleset, in: node.namespace, replacing: old) }
+            let ruleset = names.filled(new.ruleset, new.nameSets, at: node.name)
+            if old != new.ruleset { try rulesets.install(ruleset, in: node.namespace, replacing: old) }
+            if !new.nameSets.isEmpty { names.use(try rulesets.connection(to: node.namespace), at: node.name) }
         }
         let old = self.plan?.fabric?.ruleset
         if let fabric, let new = plan.fabric?.ruleset, new != old {
@@ -292,13 +296,14 @@ package actor RunningLab {
             let site = "pod \(pod.id)"
             let server = try DNSServer(
                 addresses: plan.pod.addresses, in: pod.context(uid: 0, gid: 0), on: group.next(), responder: zone
-            ) { [recorder, untold] query in
+            ) { [recorder, untold, names] query in
                 if let question = query.question { untold?.notice(question: question.name, query.tuple) }
+                names.learn(query)
                 recorder.recordQuery(query, at: site)
             }
             pod.set(dnsServer: server)
         }
-        guard !plan.tcpPorts.isEmpty || !plan.udpPorts.isEmpty else { return }
+        guard !plan.tcpPorts.isEmpty || !plan.udpPorts.isEmpty || plan.answersSCTP else { return }
         if pod.server == nil {
             let owner = pod.credentials(container: nil)
             pod.set(
@@ -307,7 +312,7 @@ package actor RunningLab {
                     authority: authority, in: pod.context(uid: owner.uid, gid: owner.gid), on: group.next(),
                     sink: { [recorder] in recorder.record($0) }))
         }
-        try pod.server?.open(tcp: plan.tcpPorts, udp: plan.udpPorts)
+        try pod.server?.open(tcp: plan.tcpPorts, udp: plan.udpPorts, sctp: plan.answersSCTP)
     }
 
     private func updateNames(_ dns: DNSPlan) {
@@ -323,7 +328,12 @@ package actor RunningLab {
         internetServer = try InternetServer(
             hosts: plan.hosts, records: dns.internetRecords, authority: authority, in: NamespaceContext(internet),
             on: group.next(), tcpPort: LabConstants.internetTCPPort, udpPort: LabConstants.internetUDPPort,
-            sink: { [recorder] in recorder.record($0) })
+            onQuery: { [names] in names.learn($0) }, sink: { [recorder] in recorder.record($0) })
+        if plan.answersSCTP {
+            try internetServer?.answerSCTP(in: NamespaceContext(internet), on: group.next()) { [recorder] in
+                recorder.record($0)
+            }
+        }
     }
 
     /// The rules that are in force, by file name: what the kernel was given.
@@ -363,7 +373,7 @@ struct RulesetInstaller {
     /// Lets go of a namespace that is to disappear.
     mutating func forget(_ namespace: NetworkNamespace) { connections[ObjectIdentifier(namespace)] = nil }
 
-    private mutating func connection(to namespace: NetworkNamespace) throws -> NftablesConnection {
+    mutating func connection(to namespace: NetworkNamespace) throws -> NftablesConnection {
         if let known = connections[ObjectIdentifier(namespace)] { return known }
         let connection = try namespace.enter { try NftablesConnection() }
         connections[ObjectIdentifier(namespace)] = connection

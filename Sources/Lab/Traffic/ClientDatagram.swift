@@ -6,7 +6,7 @@ internal import NIOPosix
 internal import NetworkAddresses
 internal import Proxy
 
-/// One datagram or echo request, and the wait for its answer.
+/// One datagram, echo request or SCTP INIT, and the wait for its answer.
 final class ClientDatagram: @unchecked Sendable {
     private static let identifiers = NIOLockedValueBox<UInt16>(0)
 
@@ -14,6 +14,7 @@ final class ClientDatagram: @unchecked Sendable {
     private let attempt: Int
     private let endpoint: IPEndpoint
     private let isEcho: Bool
+    private let isInitiation: Bool
     private var identifier: UInt16 = 0
 
     init(_ exchange: ClientExchange, attempt: Int, to endpoint: IPEndpoint) {
@@ -21,6 +22,7 @@ final class ClientDatagram: @unchecked Sendable {
         self.attempt = attempt
         self.endpoint = endpoint
         isEcho = exchange.request.kind == .icmp
+        isInitiation = exchange.request.kind == .sctp
     }
 
     func open() {
@@ -28,8 +30,11 @@ final class ClientDatagram: @unchecked Sendable {
             let (descriptor, tuple) = try connect()
             exchange.attempting(tuple, attempt)
             let text = Array((exchange.request.body ?? ClientBytesHandler.line).utf8)
-            let bytes = isEcho ? echoRequest(text) : text
-            guard isEcho || !text.isEmpty else { return register(descriptor) }
+            let bytes =
+                isEcho
+                ? echoRequest(text)
+                : isInitiation ? SCTPPacket(.initiate, from: identifier, to: endpoint.port).bytes : text
+            guard isEcho || isInitiation || !text.isEmpty else { return register(descriptor) }
             if send(descriptor, bytes, bytes.count, CInt(MSG_NOSIGNAL)) < 0 {
                 let code = errno
                 close(descriptor)
@@ -47,6 +52,12 @@ final class ClientDatagram: @unchecked Sendable {
         let source =
             endpoint.address.isLoopback
             ? nil : exchange.site.sourceAddresses.first { $0.family == endpoint.address.family }
+        if isInitiation {
+            let (descriptor, local) = try BoundSocket.connected(
+                SOCK_RAW, protocol: CInt(IPProtocol.sctp.rawValue), to: endpoint, from: source, in: context)
+            identifier = exchange.ports.take(for: local.address)
+            return (descriptor, FiveTuple(.sctp, from: IPEndpoint(local.address, identifier), to: endpoint))
+        }
         guard isEcho else {
             let (descriptor, local) = try BoundSocket.connected(SOCK_DGRAM, to: endpoint, from: source, in: context)
             return (descriptor, FiveTuple(.udp, from: local, to: endpoint))
@@ -105,6 +116,15 @@ final class ClientDatagram: @unchecked Sendable {
     }
 
     func received(_ bytes: [UInt8]) {
+        if isInitiation {
+            // Whatever the answer is, somebody had the packet.
+            let packet = SCTPPacket(SCTPPacket.payload(bytes, endpoint.address.family))
+            guard let packet, packet.kind != .initiate, packet.destinationPort == identifier,
+                packet.sourcePort == endpoint.port
+            else { return }
+            exchange.received(Array("\(packet.kind)".utf8), attempt)
+            return exchange.completed(attempt)
+        }
         guard isEcho else {
             exchange.received(bytes, attempt)
             return exchange.completed(attempt)

@@ -77,8 +77,9 @@ package final class ClientExchange: @unchecked Sendable {
         onLoop { exchange in
             exchange.lookup?.attemptDropped(tuple)
             guard !exchange.isDone, exchange.tuple == tuple, !exchange.isConnected else { return }
-            let isDatagram = exchange.request.kind == .udp || exchange.request.kind == .icmp
-            exchange.failed(ClientFailure(isDatagram ? .timeout : .connectTimeout, "dropped"), exchange.attempt)
+            exchange.failed(
+                ClientFailure(exchange.request.kind.isDatagram ? .timeout : .connectTimeout, "dropped"),
+                exchange.attempt)
         }
     }
 
@@ -94,7 +95,7 @@ package final class ClientExchange: @unchecked Sendable {
 
     func start() {
         deadline = loop.scheduleTask(in: .milliseconds(Int64(request.timeoutMs))) { [self] in
-            let isEstablished = isConnected || request.kind == .udp || request.kind == .icmp
+            let isEstablished = isConnected || request.kind.isDatagram
             finish(ClientFailure(isEstablished || lookup != nil ? .timeout : .connectTimeout))
             shut()
         }
@@ -158,7 +159,7 @@ package final class ClientExchange: @unchecked Sendable {
         let endpoint = IPEndpoint(address, request.port)
         switch request.kind {
         case .http, .https, .tcp, .tls: ClientConnection(self, attempt: attempt, to: endpoint).open()
-        case .udp, .icmp: ClientDatagram(self, attempt: attempt, to: endpoint).open()
+        case .udp, .icmp, .sctp: ClientDatagram(self, attempt: attempt, to: endpoint).open()
         case .dns: ask(endpoint)
         }
     }

@@ -14,8 +14,13 @@ package struct ClientRequest: Sendable {
         case udp
         /// An echo request.
         case icmp
+        /// The first packet of an association.
+        case sctp
         /// A question to a DNS server.
         case dns
+
+        /// True where there is no connection to be made: what is sent first is all that is sent.
+        var isDatagram: Bool { self == .udp || self == .icmp || self == .sctp }
     }
 
     package enum Target: Sendable, Equatable {

@@ -84,7 +84,9 @@ private struct ClusterPolicyReader {
     private func bounded(_ field: FieldReader, _ range: ClosedRange<Int>, of what: String) -> [FieldReader] {
         let list = field.list
         if field.isList, list.isEmpty {
-            field.error("an empty list of \(what) is not allowed", remedy: "leave it out, or name at least one")
+            field.error(
+                "an empty list of \(what) is not allowed",
+                remedy: what == portsField ? "leave it out, or name at least one" : "name at least one")
         } else if list.count > range.upperBound {
             field.error("more than \(range.upperBound) \(what)", remedy: "split them over several rules")
         }

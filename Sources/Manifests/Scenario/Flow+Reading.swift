@@ -22,7 +22,6 @@ extension ScenarioPass {
             to.error(error.message, remedy: error.remedy)
             return nil
         }
-        if target.scheme == .sctp { to.refuse("SCTP flows are not supported yet") }
         var flow = Flow(
             id: id, location: field.location, from: from ?? .node(""), to: text, scheme: target.scheme,
             host: target.host,

@@ -16,7 +16,7 @@ struct NodePlanner {
             return NodePlan(
                 name: node.name, addresses: node.addresses,
                 ruleset: Ruleset(tables: [services, policy.table, ownBoundary].compactMap(\.self)),
-                dropReasons: policy.dropReasons)
+                dropReasons: policy.dropReasons, nameSets: policy.nameSets)
         }
     }
 }

@@ -21,6 +21,7 @@ struct PeerSets {
     private var known: [Selected: Names] = [:]
     private var byContent: [IPPrefixSet: String] = [:]
     private(set) var all: [NamedSet] = []
+    private(set) var names: [NameSet] = []
 
     init(cluster: Cluster, classes: PodClasses) {
         self.cluster = cluster
@@ -36,6 +37,18 @@ struct PeerSets {
             ipv6: name(of: whole.restricted(to: .ipv6), .ipv6Address, "peers6"))
         known[selected] = names
         return names
+    }
+
+    /// The sets of what the pods in `subject` learn for names; empty until they do.
+    mutating func names(of patterns: [DomainPattern], learntBy subject: [Int]) -> Names {
+        let addresses = pods(in: subject).flatMap { cluster.pods[$0].addresses }
+        let set = NameSet(
+            ipv4: "names-\(all.count + 1)", ipv6: "names6-\(all.count + 2)", patterns: patterns,
+            subjects: Set(addresses))
+        all.append(NamedSet(name: set.ipv4, keys: [.ipv4Address], flags: .timeout))
+        all.append(NamedSet(name: set.ipv6, keys: [.ipv6Address], flags: .timeout))
+        names.append(set)
+        return Names(ipv4: set.ipv4, ipv6: set.ipv6)
     }
 
     /// The pods that peers select, as positions in the cluster's list; without peers all that a policy can mean.

@@ -31,7 +31,7 @@ struct PolicyRules {
     ) -> [[any Statement]] {
         let namespace = policy.metadata.namespace
         let chosen = rule.peers.map { sets.select($0, policyNamespace: namespace) }
-        let peers = chosen.map { matches(of: $0, direction) }
+        let peers = chosen.map { matches(of: sets.names(of: $0), direction) }
         guard let ports = rule.ports else { return peers.map { $0.map(\.match) } ?? [[]] }
         var ranges: [IPProtocol: [PortRange]] = [:]
         var whole: Set<IPProtocol> = []
@@ -68,7 +68,11 @@ struct PolicyRules {
         of rule: ClusterPolicy.Rule, _ direction: NetworkPolicy.Direction, _ subject: [Int]
     ) -> [[any Statement]] {
         let chosen = sets.select(rule.peers)
-        let peers = matches(of: chosen, direction)
+        var peers = matches(of: sets.names(of: chosen), direction)
+        let patterns = rule.peers.flatMap { peer -> [DomainPattern] in
+            if case .domainNames(let patterns) = peer { patterns } else { [] }
+        }
+        if !patterns.isEmpty { peers += matches(of: sets.names(of: patterns, learntBy: subject), direction) }
         guard let ports = rule.ports else { return peers.map(\.match) }
         var ranges: [IPProtocol: [PortRange]] = [:]
         var names: [String] = []
@@ -100,11 +104,8 @@ struct PolicyRules {
     }
 
     /// One match for each family in which the peers have addresses.
-    private mutating func matches(
-        of chosen: PeerSets.Selected, _ direction: NetworkPolicy.Direction
-    ) -> [FamilyMatch] {
-        let names = sets.names(of: chosen)
-        return IPFamily.allCases.compactMap { family in
+    private func matches(of names: PeerSets.Names, _ direction: NetworkPolicy.Direction) -> [FamilyMatch] {
+        IPFamily.allCases.compactMap { family in
             (family == .ipv4 ? names.ipv4 : names.ipv6).map { (family, [Match([direction.peer(family)], in: $0)]) }
         }
     }

@@ -13,6 +13,7 @@ struct PolicyTable {
 
     private(set) var table: Table?
     private(set) var dropReasons: [String: DropReason] = [:]
+    var nameSets: [NameSet] { rules.sets.names }
 
     private let cluster: Cluster
     /// Whose pods the table judges.
@@ -21,6 +22,8 @@ struct PolicyTable {
     private var rules: PolicyRules
     private var chains: [Chain] = []
     private var maps: [NamedSet] = []
+    /// Chains of rules that deny.
+    private var denials = 0
 
     init(cluster: Cluster, policies: PolicySet, node: String) {
         self.cluster = cluster
@@ -207,7 +210,8 @@ struct PolicyTable {
             case .accept: verdict = .accept
             case .pass: verdict = .return
             case .deny:
-                let chain = "\(policy.policyKind.rawValue)/\(policy.metadata.name)/\(direction.word)/\(position)"
+                denials += 1
+                let chain = "\(direction.word)-deny-\(denials)"
                 let field = "\(direction.word)[\(position)]" + (rule.name.map { " \($0)" } ?? "")
                 chains.append(
                     Chain(

@@ -1,3 +1,4 @@
+import Glibc
 import Manifests
 import Mesh
 import NetworkAddresses
@@ -111,5 +112,42 @@ final class PolicyCluster {
 
     func address(_ name: String, in namespace: String, _ family: IPFamily = .ipv4) throws -> IPAddress {
         try #require(plan.pod(name, in: namespace)?.pod.addresses.first { $0.family == family })
+    }
+
+    // MARK: Connections
+
+    /// Has `from` connect to a listener of `to`'s; with `meanwhile` after its first packet was dropped.
+    func connect(
+        _ from: String, to: String, port: UInt16, _ family: IPFamily, meanwhile: (() throws -> Void)? = nil
+    ) throws {
+        let (source, destination) = (PolicyNotation.id(from), PolicyNotation.id(to))
+        let server = try PodSocket(family, SOCK_STREAM, in: probes.namespace(destination))
+        try server.bind(to: IPEndpoint(family == .ipv4 ? .anyIPv4 : .anyIPv6, port))
+        try server.listen()
+        let client = try PodSocket(family, SOCK_STREAM, in: probes.namespace(source))
+        let target = IPEndpoint(try address(destination.name, in: destination.namespace, family), port)
+        guard let meanwhile else { return try client.connect(to: target) }
+        client.startConnecting(to: target)
+        #expect(!server.hasConnection(within: .milliseconds(200)))
+        try meanwhile()
+        // The client tries again by itself, a second after its first packet.
+        #expect(server.hasConnection(within: .seconds(4)))
+    }
+
+    /// Connects, does something, and says something over the connection that there is.
+    func converse(
+        _ from: String, with to: String, port: UInt16, _ family: IPFamily, after meanwhile: () throws -> Void
+    ) throws {
+        let (source, destination) = (PolicyNotation.id(from), PolicyNotation.id(to))
+        let server = try PodSocket(family, SOCK_STREAM, in: probes.namespace(destination))
+        try server.bind(to: IPEndpoint(family == .ipv4 ? .anyIPv4 : .anyIPv6, port))
+        try server.listen()
+        let client = try PodSocket(family, SOCK_STREAM, in: probes.namespace(source))
+        let target = IPEndpoint(try address(destination.name, in: destination.namespace, family), port)
+        try client.connect(to: target)
+        let accepted = try #require(server.acceptConnection())
+        try meanwhile()
+        try client.send(to: target)
+        #expect(accepted.receives())
     }
 }

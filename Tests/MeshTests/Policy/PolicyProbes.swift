@@ -88,6 +88,8 @@ final class PolicyProbes {
         try lab.internet.enter { try RouteConnection().send(batch) }
     }
 
+    func namespace(_ pod: PodID) throws -> NetworkNamespace { try lab.namespace(pod.name, in: pod.namespace) }
+
     /// Puts a plan's rules in force; its pods must be those that there are.
     func install(_ plan: LabPlan) throws {
         if plan.node.policyTable == nil, let old = self.plan.node.policyTable { try rules.remove(table: old.name) }
@@ -119,7 +121,9 @@ final class PolicyProbes {
 
     /// What the node does not change of a packet before a policy sees it.
     private static func key(_ tuple: FiveTuple) -> FiveTuple {
-        FiveTuple(tuple.transport, from: tuple.source, to: IPEndpoint(.anyIPv4, 0))
+        // Only what has ports is translated, and the source's tells those apart.
+        tuple.source.port == 0
+            ? tuple : FiveTuple(tuple.transport, from: tuple.source, to: IPEndpoint(.anyIPv4, 0))
     }
 
     private func send(_ probe: PolicyProbe) throws -> FiveTuple {
@@ -127,7 +131,8 @@ final class PolicyProbes {
         nextPort = nextPort == .max ? 1024 : nextPort + 1
         let socket = try socket(SocketName(source: probe.from, address: source, transport: probe.transport))
         let packet = RawPacket(
-            transport: probe.transport, source: IPEndpoint(source, nextPort), destination: probe.to)
+            transport: probe.transport, source: IPEndpoint(source, probe.transport.hasNumber ? nextPort : 0),
+            destination: probe.to)
         try packet.send(on: socket)
         return Self.key(packet.tuple)
     }
@@ -239,11 +244,13 @@ struct RawPacket {
             let sum = Self.crc32c(bytes)
             for index in 0..<4 { bytes[8 + index] = UInt8(truncatingIfNeeded: sum >> (8 * UInt32(index))) }
             return bytes
-        default:
+        case .icmp:
             let isIPv4 = source.address.family == .ipv4
             var bytes = [isIPv4 ? 8 : 128, 0, 0, 0] + Self.big(source.port) + [0, 1]
             if isIPv4 { Self.put(Self.checksum(bytes), in: &bytes, at: 2) }
             return bytes
+        default:
+            return [0, 0, 0, 0]
         }
     }
 
@@ -279,4 +286,9 @@ struct RawPacket {
         }
         return ~crc
     }
+}
+
+extension IPProtocol {
+    /// True where packets have a port, or an identifier in its place.
+    fileprivate var hasNumber: Bool { [.tcp, .udp, .sctp, .icmp].contains(self) }
 }
