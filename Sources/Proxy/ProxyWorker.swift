@@ -148,7 +148,10 @@ final class ProxyWorker: @unchecked Sendable {
             for chain in chains {
                 declareAuthorizationCounters(of: chain)
                 switch chain.filter {
-                case .tcpProxy(let proxy): _ = statistics.counter("tcp.\(proxy.statPrefix).downstream_cx_total")
+                case .tcpProxy(let proxy):
+                    for name in ["downstream_cx_total", "idle_timeout", "max_downstream_connection_duration"] {
+                        _ = statistics.counter("tcp.\(proxy.statPrefix).\(name)")
+                    }
                 case .httpConnectionManager(let manager): _ = httpCounters(manager.statPrefix)
                 }
             }

@@ -117,10 +117,19 @@ package enum NetworkFilter: Codable, Equatable, Sendable {
 package struct TCPProxy: Codable, Equatable, Sendable {
     package var statPrefix: String
     package var clusters: [WeightedCluster]
+    /// How long neither end may send anything. 0: for ever; nil: an hour, as Envoy has it.
+    package var idleTimeoutMs: Int?
+    /// nil: a connection lasts as long as its ends like.
+    package var maxDownstreamConnectionDurationMs: Int?
 
-    package init(statPrefix: String, clusters: [WeightedCluster]) {
+    package init(
+        statPrefix: String, clusters: [WeightedCluster], idleTimeoutMs: Int? = nil,
+        maxDownstreamConnectionDurationMs: Int? = nil
+    ) {
         self.statPrefix = statPrefix
         self.clusters = clusters
+        self.idleTimeoutMs = idleTimeoutMs
+        self.maxDownstreamConnectionDurationMs = maxDownstreamConnectionDurationMs
     }
     package init(cluster: String) {
         self.init(statPrefix: cluster, clusters: [WeightedCluster(name: cluster, weight: 1)])

@@ -1,17 +1,20 @@
-/// Counts an upstream connection, once, from its start to its end.
-final class UpstreamConnectionCount {
+/// Counts an upstream connection, once, from its start to its end. Confined to the worker's loop.
+final class UpstreamConnectionCount: @unchecked Sendable {
     private let counters: ClusterCounters
     private let host: UpstreamHost
+    /// A connection that serves one client counts as the host's work, one of a pool as what there is for requests.
+    private let isPooled: Bool
     private var isCounted = false
 
-    init(_ counters: ClusterCounters, host: UpstreamHost) {
+    init(_ counters: ClusterCounters, host: UpstreamHost, isPooled: Bool = true) {
         self.counters = counters
         self.host = host
+        self.isPooled = isPooled
     }
 
     func begin() {
         isCounted = true
-        host.connections += 1
+        if isPooled { host.connections += 1 } else { host.active += 1 }
         counters.connections.add()
         counters.activeConnections.add()
     }
@@ -29,7 +32,7 @@ final class UpstreamConnectionCount {
         guard isCounted else { return }
         isCounted = false
         counters.activeConnections.subtract()
-        host.connections -= 1
+        if isPooled { host.connections -= 1 } else { host.active -= 1 }
         host.wakeWaiting()
     }
 }

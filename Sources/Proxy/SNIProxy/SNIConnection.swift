@@ -13,7 +13,7 @@ final class SNIConnection: ChannelDuplexHandler, @unchecked Sendable {
     private enum State {
         case reading(ClientHelloParser)
         case connecting
-        case relaying(SNIUpstream)
+        case relaying
         case ended
     }
 
@@ -23,8 +23,6 @@ final class SNIConnection: ChannelDuplexHandler, @unchecked Sendable {
     private static let connectTimeoutMs = 60_000
     /// How much of a ClientHello tells it from all others: headers, version, and its 32 random bytes.
     private static let helloPrefix = 5 + 4 + 2 + 32
-    /// As long as a client that has finished sending waits for a connect in progress; one that has gone ends it.
-    private static let leftGrace = TimeAmount.milliseconds(100)
 
     private let worker: SNIProxyWorker
     private var state = State.reading(ClientHelloParser())
@@ -32,20 +30,24 @@ final class SNIConnection: ChannelDuplexHandler, @unchecked Sendable {
     private var number: UInt64?
     private var record = AccessLogRecord(kind: .tcp, streamID: 0, startTime: WallClock.now())
     private let startedAt = NIODeadline.now()
-    private var peeked = ByteBuffer()
+    private let relayEnd = RelayEnd(holding: SNIConnection.prereadLimit)
     private var hello: [UInt8]?
     private var timer: Scheduled<Void>?
     private var pendingConnect: (any Channel)?
-    private var hasHeldRead = false
-    private var sawEOF = false
-    private var wasReset = false
 
     init(worker: SNIProxyWorker) { self.worker = worker }
 
     // MARK: Channel
 
-    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
-    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        relayEnd.added(to: context)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        relayEnd.removed()
+    }
 
     func channelActive(context: ChannelHandlerContext) {
         guard let local = context.localAddress?.endpoint, let remote = context.remoteAddress?.endpoint,
@@ -63,41 +65,37 @@ final class SNIConnection: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        var bytes = unwrapInboundIn(data)
+        let bytes = unwrapInboundIn(data)
         switch state {
         case .reading(var parser):
             let result = parser.feed(bytes.readableBytesView)
             state = .reading(parser)
-            peek(&bytes)
+            relayEnd.hold(bytes)
             decide(result)
-        case .connecting:
+        case .connecting, .relaying:
             record.bytesReceived += UInt64(bytes.readableBytes)
-            peek(&bytes)
-        case .relaying(let upstream):
-            record.bytesReceived += UInt64(bytes.readableBytes)
-            upstream.write(bytes)
+            relayEnd.receive(bytes)
         case .ended: break
         }
     }
 
-    func channelReadComplete(context: ChannelHandlerContext) {
-        if case .relaying(let upstream) = state { upstream.flush() }
-    }
+    func channelReadComplete(context: ChannelHandlerContext) { relayEnd.receiveComplete() }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard case .inputClosed? = event as? ChannelEvent else { return }
-        sawEOF = true
+        relayEnd.endInput()
         switch state {
         case .reading: end(200, "client_closed")
         case .connecting:
-            timer = worker.loop.scheduleTask(in: Self.leftGrace) { self.end(502, "client_closed", ["DC"]) }
-        case .relaying(let upstream): upstream.downstreamEnded()
-        case .ended: break
+            timer = worker.loop.scheduleTask(in: TCPProxyFilter.leftGrace) {
+                self.end(502, "client_closed", ["DC"])
+            }
+        case .relaying, .ended: break
         }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        wasReset = true
+        relayEnd.noteReset()
         context.close(promise: nil)
     }
 
@@ -108,49 +106,37 @@ final class SNIConnection: ChannelDuplexHandler, @unchecked Sendable {
         case .connecting:
             record.responseCode = 502
             record.responseFlags = ["DC"]
-        case .relaying(let upstream): upstream.downstreamClosed(byReset: wasReset)
-        case .ended: break
+        case .relaying, .ended: break
         }
+        relayEnd.close()
         // First, or the cancelled connect would count as a failed one.
         state = .ended
         pendingConnect?.close(promise: nil)
         finish()
     }
 
-    func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable, case .relaying(let upstream) = state { upstream.resumeReading() }
-    }
+    func channelWritabilityChanged(context: ChannelHandlerContext) { relayEnd.writabilityChanged() }
 
-    /// Back-pressure: nothing is read that can't be passed on.
     func read(context: ChannelHandlerContext) {
-        let mayRead: Bool =
-            switch state {
-            case .reading, .ended: true
-            case .connecting: peeked.readableBytes < Self.prereadLimit
-            case .relaying(let upstream): upstream.isWritable
-            }
-        if mayRead { context.read() } else { hasHeldRead = true }
+        // Until the name is known the limit is told, not waited at.
+        if case .reading = state { context.read() } else { relayEnd.read(context) }
     }
 
     // MARK: Decisions
-
-    private func peek(_ bytes: inout ByteBuffer) {
-        if peeked.readableBytes == 0 { peeked = bytes } else { peeked.writeBuffer(&bytes) }
-    }
 
     private func decide(_ result: ClientHelloParser.Result) {
         switch result {
         case .needsMore:
             // What may still become a handshake has a name, an empty one so far.
             record.requestedServerName = ""
-            if peeked.readableBytes >= Self.prereadLimit { end(400, "preread_buffer_full") }
+            if relayEnd.heldBytes >= Self.prereadLimit { end(400, "preread_buffer_full") }
         case .notTLS:
             record.requestedServerName = nil
             end(500, "not_tls")
         case .hello(let hello):
             record.requestedServerName = hello.serverName ?? ""
             guard let name = hello.serverName else { return end(500, "no_server_name") }
-            let beginning = Array(peeked.readableBytesView.prefix(Self.helloPrefix))
+            let beginning = Array(relayEnd.heldBeginning.prefix(Self.helloPrefix))
             guard worker.hellos.insert(beginning).inserted else { return end(403, "self_loop") }
             self.hello = beginning
             timer?.cancel()
@@ -182,7 +168,7 @@ final class SNIConnection: ChannelDuplexHandler, @unchecked Sendable {
         guard case .connecting = state, let number, let address = addresses.first else { return }
         let endpoint = IPEndpoint(address, worker.configuration.port)
         record.upstreamHost = endpoint
-        let upstream = SNIUpstream(downstream: self)
+        let upstream = RelayHandler()
         let attempt = worker.dialer.dial(
             endpoint, from: nil, timeoutMs: Self.connectTimeoutMs, allowsHalfClosure: true
         ) { try $0.pipeline.syncOperations.addHandler(upstream) }
@@ -193,7 +179,6 @@ final class SNIConnection: ChannelDuplexHandler, @unchecked Sendable {
             switch result {
             case .success(let channel): self.connected(upstream, channel)
             case .failure(let error):
-                upstream.detach()
                 guard case .connecting = self.state else { return }
                 if addresses.count > 1 { return self.connect(addresses.dropFirst()) }
                 let failure = ConnectFailure(error)
@@ -204,54 +189,17 @@ final class SNIConnection: ChannelDuplexHandler, @unchecked Sendable {
         }
     }
 
-    private func connected(_ upstream: SNIUpstream, _ channel: any Channel) {
-        guard case .connecting = state, let context else {
+    private func connected(_ upstream: RelayHandler, _ channel: any Channel) {
+        guard case .connecting = state else {
             channel.close(promise: nil)
             return
         }
         timer?.cancel()
         record.upstreamLocalAddress = UpstreamDialer.localEndpoint(channel)
-        state = .relaying(upstream)
+        state = .relaying
+        upstream.end.passed = { self.record.bytesSent += UInt64($0) }
         // Verified with nginx 1.22: what was read to find the name counts as sent by nobody.
-        upstream.write(peeked)
-        upstream.flush()
-        peeked = ByteBuffer()
-        if sawEOF { upstream.downstreamEnded() }
-        resumeReading(context)
-    }
-
-    // MARK: Relaying
-
-    func deliver(_ bytes: ByteBuffer) {
-        guard let context else { return }
-        record.bytesSent += UInt64(bytes.readableBytes)
-        context.write(wrapOutboundOut(bytes), promise: nil)
-    }
-
-    func flush() { context?.flush() }
-
-    var isWritable: Bool { context?.channel.isWritable ?? true }
-
-    func resumeReading() { if let context { resumeReading(context) } }
-
-    private func resumeReading(_ context: ChannelHandlerContext) {
-        guard hasHeldRead else { return }
-        hasHeldRead = false
-        read(context: context)
-    }
-
-    /// The upstream's FIN.
-    func upstreamEnded() { context?.drainThenClose(sawEOF ? .all : .output) }
-
-    /// The upstream's connection is gone.
-    func upstreamClosed(byReset: Bool) {
-        guard let context else { return }
-        if byReset {
-            Sockets.resetOnClose(context.channel)
-            context.close(promise: nil)
-        } else {
-            context.drainThenClose(.all)
-        }
+        relayEnd.join(upstream.end)
     }
 
     // MARK: End

@@ -15,32 +15,24 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
         case inspecting(ConnectionInspector)
         /// Waits for the handshake of a TLS chain whose filter is HTTP.
         case securing
-        case connecting
-        case relaying(UpstreamRelayHandler)
+        case tcp(TCPProxyFilter)
         case http
         case ended
     }
 
     /// How many bytes are taken from a client before its upstream connection exists.
     private static let peekLimit = 65_536
-    /// A FIN does not tell a client that left from one that only finished sending: a connect in progress gets this
-    /// long to succeed for the sake of the latter.
-    private static let leftGrace = TimeAmount.milliseconds(100)
 
     private let worker: ProxyWorker
     private let capturing: String
+    private let end = RelayEnd(holding: ConnectionHandler.peekLimit)
     private var state = State.ended
     private var context: ChannelHandlerContext?
     private var connection: DownstreamConnection?
-    private var peeked = ByteBuffer()
     private var timer: Scheduled<Void>?
-    private var pendingConnect: (any Channel)?
-    private var hasHeldRead = false
-    private var sawEOF = false
-    private var wasReset = false
-    /// The first bytes have been let through.
-    private var isAuthorized = false
-    /// nil when the connection leaves no record of its own.
+    /// Of a TCP chain; kept until the record is written.
+    private var filter: TCPProxyFilter?
+    /// Of a connection that no filter got.
     private var record: AccessLogRecord?
 
     init(worker: ProxyWorker, capturing: String) {
@@ -50,9 +42,15 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
 
     // MARK: Inbound
 
-    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        end.added(to: context)
+    }
 
-    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        end.removed()
+    }
 
     func channelActive(context: ChannelHandlerContext) {
         guard let snapshot = worker.snapshot, let capturing = snapshot.listeners.named(capturing),
@@ -92,15 +90,14 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        var bytes = unwrapInboundIn(data)
+        let bytes = unwrapInboundIn(data)
         switch state {
         case .inspecting(var inspector):
             let findings = inspector.feed(bytes.readableBytesView)
             state = .inspecting(inspector)
-            peek(&bytes)
+            end.hold(bytes)
             if let findings { decide(findings) }
-        case .connecting: peek(&bytes)
-        case .relaying(let upstream): forward(bytes, to: upstream)
+        case .tcp: end.receive(bytes)
         case .http: context.fireChannelRead(data)
         case .securing, .ended: break
         }
@@ -108,14 +105,14 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
 
     func channelReadComplete(context: ChannelHandlerContext) {
         switch state {
-        case .relaying(let upstream): upstream.flush()
+        case .tcp: end.receiveComplete()
         case .http: context.fireChannelReadComplete()
         default: break
         }
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case .inputClosed? = event as? ChannelEvent { endOfInput(context) }
+        if case .inputClosed? = event as? ChannelEvent { inputEnded() }
         context.fireUserInboundEventTriggered(event)
     }
 
@@ -125,11 +122,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
             context.fireChannelInactive()
             return
         }
-        if case .connecting = state { record?.responseFlags = ["DC"] }
-        if case .relaying(let upstream) = state { upstream.downstreamClosed(byReset: wasReset) }
-        // First, or the cancelled connect would count as a failed one.
-        state = .ended
-        pendingConnect?.close(promise: nil)
+        end.close()
         finish()
     }
 
@@ -138,27 +131,19 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
             context.fireErrorCaught(error)
             return
         }
-        wasReset = true
+        end.noteReset()
         context.close(promise: nil)
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable, case .relaying(let upstream) = state { upstream.resumeReading() }
+        end.writabilityChanged()
         context.fireChannelWritabilityChanged()
     }
 
     // MARK: Outbound
 
-    /// Back-pressure: nothing is read that can't be passed on.
     func read(context: ChannelHandlerContext) {
-        let mayRead: Bool =
-            switch state {
-            case .inspecting: true
-            case .connecting: peeked.readableBytes < Self.peekLimit
-            case .relaying(let upstream): upstream.isWritable
-            case .securing, .http, .ended: true
-            }
-        if mayRead { context.read() } else { hasHeldRead = true }
+        if case .tcp = state { end.read(context) } else { context.read() }
     }
 
     /// The process has no room for another client: a reset tells it at once, and the next may find room.
@@ -169,10 +154,6 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
     }
 
     // MARK: Decisions
-
-    private func peek(_ bytes: inout ByteBuffer) {
-        if peeked.readableBytes == 0 { peeked = bytes } else { peeked.writeBuffer(&bytes) }
-    }
 
     private func decide(_ findings: ConnectionInspector.Findings) {
         timer?.cancel()
@@ -185,8 +166,12 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
         connection.chain = listener.filterChain(for: traits)
         guard let chain = connection.chain else {
             worker.statistics.counter(listener.statisticsPrefix + "no_filter_chain_match").add()
-            makeRecord()
-            end(flags: ["NR"], details: "filter_chain_not_found")
+            var record = connection.makeRecord(
+                .tcp, streamID: worker.nextStreamID(), startTime: connection.startTime)
+            record.responseFlags = ["NR"]
+            record.responseCodeDetails = "filter_chain_not_found"
+            self.record = record
+            close()
             return
         }
         if let model = chain.transportSocket {
@@ -194,7 +179,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
             return
         }
         switch chain.filter {
-        case .tcpProxy(let proxy): startTCP(proxy)
+        case .tcpProxy(let proxy): startTCP(proxy, connection)
         case .httpConnectionManager(let manager): startHTTP(manager, connection)
         }
     }
@@ -225,9 +210,8 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
             context.close(promise: nil)
             return
         }
-        if case .tcpProxy(let proxy) = chain.filter { startTCP(proxy) }
-        let ciphertext = peeked
-        peeked = ByteBuffer()
+        if case .tcpProxy(let proxy) = chain.filter { startTCP(proxy, connection) }
+        let ciphertext = end.takeHeld()
         guard ciphertext.readableBytes > 0 else { return }
         context.pipeline.fireChannelRead(ciphertext)
         context.pipeline.fireChannelReadComplete()
@@ -243,17 +227,20 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
     /// A TCP chain logs the connection, an HTTP chain has no request to log: then only the lab learns of it.
     private func handshakeFailed(_ error: any Error) {
         // An end of our own, as when the upstream can't be reached, ends the handshake, too.
-        if case .ended = state { return }
-        let reason = (error as? TLSHandshakeFailure)?.reason
-        if let connection, record == nil {
-            var unlogged = connection.makeRecord(
-                .tcp, streamID: worker.nextStreamID(), startTime: connection.startTime)
-            unlogged.downstreamTransportFailureReason = reason
-            unlogged.durationMs = connection.startedAt.millisecondsAgo
-            worker.write(unlogged, of: connection, isLogged: false)
+        switch state {
+        case .ended: return
+        case .tcp(let filter): filter.handshakeFailed()
+        case .inspecting, .securing, .http: report(error)
         }
-        if case .relaying(let upstream) = state { upstream.downstreamClosed(byReset: false) }
-        end()
+        close()
+    }
+
+    private func report(_ error: any Error) {
+        guard let connection else { return }
+        var record = connection.makeRecord(.tcp, streamID: worker.nextStreamID(), startTime: connection.startTime)
+        record.downstreamTransportFailureReason = (error as? TLSHandshakeFailure)?.reason
+        record.durationMs = connection.startedAt.millisecondsAgo
+        worker.write(record, of: connection, isLogged: false)
     }
 
     /// The listeners may have changed while the inspectors waited for bytes.
@@ -264,86 +251,15 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
         return table.listener(for: connection.destination, capturedBy: capturing)
     }
 
-    private func makeRecord() {
-        guard let connection else { return }
-        record = connection.makeRecord(.tcp, streamID: worker.nextStreamID(), startTime: connection.startTime)
-    }
+    // MARK: Filters
 
-    private func startTCP(_ proxy: TCPProxy) {
-        state = .connecting
-        makeRecord()
-        worker.countConnection(of: "tcp.\(proxy.statPrefix)") { "tcp.\(proxy.statPrefix)." }
-        guard let name = proxy.clusters.randomCluster()?.name, let cluster = worker.clusters[name] else {
-            end(flags: ["NC"])
-            return
+    private func startTCP(_ proxy: TCPProxy, _ connection: DownstreamConnection) {
+        let filter = TCPProxyFilter(proxy, connection: connection, worker: worker, downstream: end) { [weak self] in
+            self?.close()
         }
-        record?.upstreamCluster = name
-        if record?.origin == nil { record?.origin = cluster.model.origin }
-        cluster.whenReady { [weak self] in self?.connect(to: cluster) }
-    }
-
-    private func connect(to cluster: ClusterRuntime) {
-        guard case .connecting = state, let connection else { return }
-        guard let host = cluster.pick(for: connection.destination) else {
-            cluster.counters.noneHealthy.add()
-            end(flags: ["UH"])
-            return
-        }
-        if cluster.isFull {
-            cluster.counters.connectionOverflow.add()
-            end(flags: ["UO"])
-            return
-        }
-        record?.upstreamHost = host.endpoint
-        let upstream = UpstreamRelayHandler(downstream: self, cluster: cluster, host: host)
-        let transport = worker.transport(of: cluster, to: host)
-        let attempt = worker.dialer.dial(
-            host.endpoint, from: cluster.sourceAddress(for: host.endpoint.address.family),
-            timeoutMs: cluster.model.connectTimeoutMs, allowsHalfClosure: true, transport: transport
-        ) { try $0.pipeline.syncOperations.addHandler(upstream) }
-        pendingConnect = attempt.channel
-        worker.reportConnecting(connection, local: attempt.local, to: host.endpoint, cluster: cluster.model.name)
-        upstream.begin()
-        let isImmediate = NIOLoopBoundBox(true, eventLoop: worker.loop)
-        attempt.connected.whenComplete { result in
-            self.pendingConnect = nil
-            switch result {
-            case .success(let channel):
-                if var record = self.record {
-                    transport?.session.describeUpstream(&record)
-                    self.record = record
-                }
-                self.connected(upstream, channel)
-            case .failure(let error):
-                upstream.failed(error)
-                self.connectFailed(ConnectFailure(error, immediate: isImmediate.value))
-            }
-        }
-        isImmediate.value = false
-    }
-
-    private func connected(_ upstream: UpstreamRelayHandler, _ channel: any Channel) {
-        guard case .connecting = state, let context else {
-            channel.close(promise: nil)
-            return
-        }
-        timer?.cancel()
-        record?.upstreamLocalAddress = UpstreamDialer.localEndpoint(channel)
-        state = .relaying(upstream)
-        if peeked.readableBytes > 0 {
-            forward(peeked, to: upstream)
-            guard case .relaying = state else { return }
-            upstream.flush()
-            peeked = ByteBuffer()
-        }
-        if sawEOF { upstream.downstreamEnded() }
-        resumeReading(context)
-    }
-
-    private func connectFailed(_ failure: ConnectFailure) {
-        guard case .connecting = state else { return }
-        record?.upstreamTransportFailureReason = failure.isTimeout ? "connection_timeout" : failure.reason
-        end(flags: ["UF", "URX"])
+        state = .tcp(filter)
+        self.filter = filter
+        filter.start()
     }
 
     private func startHTTP(_ manager: HTTPConnectionManager, _ connection: DownstreamConnection) {
@@ -356,131 +272,50 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
             context.close(promise: nil)
             return
         }
-        if peeked.readableBytes > 0 {
-            context.fireChannelRead(wrapInboundOut(peeked))
-            peeked = ByteBuffer()
+        if end.heldBytes > 0 {
+            context.fireChannelRead(wrapInboundOut(end.takeHeld()))
             context.fireChannelReadComplete()
         }
         // Without this handler the HTTP handlers' reads reach the channel with one step less.
         context.pipeline.syncOperations.removeHandler(self, promise: nil)
     }
 
-    // MARK: Authorization
+    // MARK: End
 
-    /// As in Envoy, the first bytes ask whether the connection may be; its upstream stands by then.
-    private func authorize(_ upstream: UpstreamRelayHandler) -> Bool {
-        isAuthorized = true
-        guard let connection, let authorization = connection.currentAuthorization(worker) else { return true }
-        let subject = AuthorizationSubject(connection)
-        for rbac in authorization.connection {
-            guard let denial = rbac.check(subject, worker.rbacCounters("tcp.", rbac.shadowRulesStatPrefix)) else {
-                continue
-            }
-            record?.connectionTerminationDetails = denial.details
-            if let origin = denial.origin { record?.origin = origin }
-            upstream.downstreamClosed(byReset: false)
-            peeked = ByteBuffer()
-            end()
-            return false
-        }
-        return true
-    }
-
-    // MARK: Relaying
-
-    private func forward(_ bytes: ByteBuffer, to upstream: UpstreamRelayHandler) {
-        record?.bytesReceived += UInt64(bytes.readableBytes)
-        guard isAuthorized || authorize(upstream) else { return }
-        upstream.write(bytes)
-    }
-
-    /// Bytes from the upstream.
-    func deliver(_ bytes: ByteBuffer) {
-        guard let context else { return }
-        record?.bytesSent += UInt64(bytes.readableBytes)
-        context.write(wrapOutboundOut(bytes), promise: nil)
-    }
-
-    func flush() { context?.flush() }
-
-    var isWritable: Bool { context?.channel.isWritable ?? true }
-
-    func resumeReading() { if let context { resumeReading(context) } }
-
-    private func resumeReading(_ context: ChannelHandlerContext) {
-        guard hasHeldRead else { return }
-        hasHeldRead = false
-        read(context: context)
-    }
-
-    private func endOfInput(_ context: ChannelHandlerContext) {
-        sawEOF = true
+    private func inputEnded() {
+        end.endInput()
         switch state {
         case .inspecting:
             if let prefix = connection?.listener?.statisticsPrefix {
                 worker.statistics.counter(prefix + "downstream_listener_filter_remote_close").add()
             }
-            end()
-        case .connecting:
-            timer = worker.loop.scheduleTask(in: Self.leftGrace) { self.end(flags: ["DC"]) }
-        case .relaying(let upstream): upstream.downstreamEnded()
+            close()
+        case .tcp(let filter): filter.inputEnded()
         case .securing, .http, .ended: break
         }
     }
 
-    /// The upstream's FIN.
-    func upstreamEnded() {
-        guard let context else { return }
-        context.drainThenClose(sawEOF ? .all : .output)
-    }
-
-    /// The upstream's connection is gone.
-    func upstreamClosed(byReset: Bool) {
-        guard let context else { return }
-        if byReset {
-            record?.responseFlags = ["UR"]
-            Sockets.resetOnClose(context.channel)
-            context.close(promise: nil)
-        } else {
-            context.drainThenClose(.all)
-        }
-    }
-
-    // MARK: End
-
     func shutDown() { context?.close(promise: nil) }
     func startDraining() {}
 
-    private func end(flags: [String] = [], details: String? = nil) {
-        record?.responseFlags = flags
-        record?.responseCodeDetails = details
+    private func close() {
         state = .ended
+        guard let context else { return }
         // Envoy's inspectors only look at what then lies unread in its socket, and the kernel answers that by a reset.
-        if peeked.readableBytes > 0, let context { Sockets.resetOnClose(context.channel) }
-        let pending = pendingConnect
-        pendingConnect = nil
-        pending?.close(promise: nil)
-        context?.close(promise: nil)
+        if end.heldBytes > 0 { Sockets.resetOnClose(context.channel) }
+        context.close(promise: nil)
     }
 
     private func finish() {
         state = .ended
         guard let connection else { return }
         self.connection = nil
+        filter?.closed()
+        filter = nil
         if var record {
             record.durationMs = connection.startedAt.millisecondsAgo
             worker.write(record, of: connection)
         }
         worker.unregister(connection)
-    }
-}
-
-extension ChannelHandlerContext {
-    /// Closes when all that was written before is sent.
-    ///
-    /// NIO drops unsent writes when the output is shut while the input already is. `nothing` is what the next handler
-    /// takes for an empty write.
-    func drainThenClose(_ mode: CloseMode, nothing: NIOAny = NIOAny(ByteBuffer())) {
-        writeAndFlush(nothing).assumeIsolated().whenComplete { _ in self.close(mode: mode, promise: nil) }
     }
 }
