@@ -139,18 +139,24 @@ struct ClusterRendering {
                 problem: "only some of its TLS contexts take the server's name from the request",
                 remedy: "set autoServerName and autoSANValidation alike in all of them")
         }
-        let perConnection = cluster.maxRequestsPerConnection
-        if !name, !validation, cluster.httpProtocolOptions == nil, perConnection == nil { return nil }
+        let common: [String: JSON] = [
+            "max_requests_per_connection": cluster.maxRequestsPerConnection.map { .number($0) },
+            "idle_timeout": cluster.idleTimeoutMs.map { .duration(ms: $0) },
+            "max_connection_duration": cluster.maxConnectionDurationMs.map { .duration(ms: $0) },
+        ].compactMapValues(\.self)
+        if !name, !validation, cluster.httpProtocolOptions == nil, common.isEmpty { return nil }
         let isAutomatic = cluster.httpProtocolOptions == .useDownstreamProtocol
         let explicit = (cluster.httpProtocolOptions ?? .http1).rawValue
+        let options: JSON =
+            cluster.maxConcurrentStreams.map { ["max_concurrent_streams": .number($0)] } ?? .object([:])
         return [
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": .typed(
                 "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
                 [
-                    "explicit_http_config": isAutomatic ? nil : .object([explicit: [:]]),
+                    "explicit_http_config": isAutomatic ? nil : .object([explicit: options]),
                     "use_downstream_protocol_config": isAutomatic
                         ? ["http_protocol_options": [:], "http2_protocol_options": [:]] : nil,
-                    "common_http_protocol_options": perConnection.map { ["max_requests_per_connection": .number($0)] },
+                    "common_http_protocol_options": common.isEmpty ? nil : .object(common),
                     "upstream_http_protocol_options": !name && !validation
                         ? nil : ["auto_sni": .bool(name), "auto_san_validation": .bool(validation)],
                 ])

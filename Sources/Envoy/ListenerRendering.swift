@@ -139,6 +139,10 @@ struct ListenerRendering {
     private func tcpProxy(_ proxy: TCPProxy, accessLog: JSON, place: String) throws(EnvoyRenderingError) -> JSON {
         var fields = try RouteRendering.target(proxy.clusters, place: place)
         fields["stat_prefix"] = .string(proxy.statPrefix)
+        if let limit = proxy.idleTimeoutMs { fields["idle_timeout"] = .duration(ms: limit) }
+        if let limit = proxy.maxDownstreamConnectionDurationMs {
+            fields["max_downstream_connection_duration"] = .duration(ms: limit)
+        }
         fields["access_log"] = accessLog
         fields["access_log_options"] = ["flush_access_log_on_start": true, "flush_access_log_on_connected": true]
         return [

@@ -83,16 +83,8 @@ enum UnsupportedFields {
         ],
     ]
 
-    private static let connectionLimits = [
-        "tcp.maxConnectionDuration", "tcp.idleTimeout", "http.idleTimeout", "http.h2UpgradePolicy",
-        "http.useClientProtocol", "http.maxConcurrentStreams",
-    ]
-
     private static func trafficPolicy(at path: String) -> [UnsupportedField] {
-        let limits = connectionLimits.map {
-            UnsupportedField("\(path).connectionPool.\($0)", .given, .warning, "connection limits are not carried out")
-        }
-        return limits + [
+        [
             UnsupportedField("\(path).tunnel"),
             UnsupportedField("\(path).proxyProtocol"),
             UnsupportedField("\(path).loadBalancer.consistentHash"),

@@ -8,6 +8,8 @@ final class IdleTimer: @unchecked Sendable {
     private let loop: any EventLoop
     private let expired: () -> Void
     private var last = NIODeadline.now()
+    /// As long as it is, time does not count.
+    var isBusy = false { didSet { touch() } }
     private var timer: Scheduled<Void>?
 
     /// Starts at once; nil where there is no limit: with 0.
@@ -29,6 +31,7 @@ final class IdleTimer: @unchecked Sendable {
     private func schedule() {
         timer = loop.scheduleTask(deadline: last + limit) { [weak self] in
             guard let self, self.timer != nil else { return }
+            if self.isBusy { self.touch() }
             if NIODeadline.now() < self.last + self.limit {
                 self.schedule()
             } else {

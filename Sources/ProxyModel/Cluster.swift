@@ -49,6 +49,12 @@ package struct Cluster: Codable, Equatable, Sendable {
     package var circuitBreakers: CircuitBreakers?
     /// nil: a connection serves any number of requests.
     package var maxRequestsPerConnection: Int?
+    /// Streams that a connection of HTTP/2 carries at a time; nil: what its peer allows.
+    package var maxConcurrentStreams: Int?
+    /// How long a connection of HTTP is kept without a request. 0: for ever; nil: an hour, as Envoy has it.
+    package var idleTimeoutMs: Int?
+    /// After this a connection of HTTP takes no further request; nil: never.
+    package var maxConnectionDurationMs: Int?
     package var origin: ConfigurationOrigin?
 
     package init(
@@ -57,7 +63,8 @@ package struct Cluster: Codable, Equatable, Sendable {
         dnsRefreshMs: Int = 60_000, transportSocket: UpstreamTLSContext? = nil,
         transportSocketMatches: [TransportSocketMatch]? = nil, httpProtocolOptions: HTTPProtocolOptions? = nil,
         loadBalancing: LoadBalancingPolicy? = nil, circuitBreakers: CircuitBreakers? = nil,
-        maxRequestsPerConnection: Int? = nil, origin: ConfigurationOrigin? = nil
+        maxRequestsPerConnection: Int? = nil, maxConcurrentStreams: Int? = nil, idleTimeoutMs: Int? = nil,
+        maxConnectionDurationMs: Int? = nil, origin: ConfigurationOrigin? = nil
     ) {
         self.name = name
         self.discovery = discovery
@@ -73,6 +80,9 @@ package struct Cluster: Codable, Equatable, Sendable {
         self.loadBalancing = loadBalancing
         self.circuitBreakers = circuitBreakers
         self.maxRequestsPerConnection = maxRequestsPerConnection
+        self.maxConcurrentStreams = maxConcurrentStreams
+        self.idleTimeoutMs = idleTimeoutMs
+        self.maxConnectionDurationMs = maxConnectionDurationMs
         self.origin = origin
     }
 }

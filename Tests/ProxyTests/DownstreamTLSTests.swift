@@ -157,6 +157,26 @@ import Testing
         }
     }
 
+    /// Envoy names the reason; the TLS library of this proxy has no other alert for what the check of its own refuses.
+    @Test("whatever is wrong with a client's certificate, its alert is certificate_unknown")
+    func alert() async throws {
+        let origin = try Origin.http()
+        let expired = try authority.issue(uris: [Self.sleep], until: -60)
+        let foreign = try TLSAuthority("other root").issue(uris: [Self.sleep])
+        for identity in [expired, foreign] {
+            try await TestBench.run({ configuration(at: $0, origin: origin.endpoint, context(mutual: true)) }) {
+                bench in
+                let client = try TLSPeer.client(
+                    bench.connect(), serverName: "api.example", identity: identity, maximum: .tlsv12)
+                #expect {
+                    try client.handshake()
+                } throws: {
+                    "\($0)".contains("CERTIFICATE_UNKNOWN")
+                }
+            }
+        }
+    }
+
     @Test("where a certificate may be left away, one that is shown must still be good")
     func optional() async throws {
         let origin = try Origin.http()

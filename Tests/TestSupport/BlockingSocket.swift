@@ -128,9 +128,19 @@ package final class BlockingSocket: @unchecked Sendable {
     }
 
     package func reset() {
+        resetOnClose()
+        close()
+    }
+
+    /// Has another thread that is receiving find the end, and its close send a reset.
+    package func resetFromElsewhere() {
+        resetOnClose()
+        shutdown(descriptor, CInt(SHUT_RD))
+    }
+
+    private func resetOnClose() {
         var value = linger(l_onoff: 1, l_linger: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
-        close()
     }
 
     package var local: IPEndpoint {

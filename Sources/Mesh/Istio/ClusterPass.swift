@@ -98,13 +98,11 @@ struct ClusterPass {
         case .leastConnection, .leastRequest, .unspecified, nil: break
         }
         guard let pool = policy?.connectionPool else { return }
-        // 0 is no limit, as the absence of one.
-        func limit(_ value: Int?) -> Int? { value.flatMap { $0 > 0 ? $0 : nil } }
-        let breakers = CircuitBreakers(
-            maxConnections: limit(pool.maxConnections), maxPendingRequests: limit(pool.http1MaxPendingRequests),
-            maxRequests: limit(pool.http2MaxRequests), maxRetries: limit(pool.maxRetries))
-        if breakers != CircuitBreakers() { cluster.circuitBreakers = breakers }
-        cluster.maxRequestsPerConnection = limit(pool.maxRequestsPerConnection)
+        ConnectionPoolPass.apply(pool, to: &cluster)
+        if pool.h2UpgradePolicy == .upgrade {
+            cluster.httpProtocolOptions = .http2
+            cluster.maxConcurrentStreams = nil
+        }
     }
 }
 

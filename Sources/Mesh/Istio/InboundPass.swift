@@ -34,7 +34,6 @@ struct InboundPass {
             name: "virtualInbound-catchall-tcp", filter: .tcpProxy(TCPProxy(cluster: ClusterName.inboundPassthrough)),
             authorization: authorization.connectionFilters(isImplied: true))
         let unnamed = secured([catchAll], mode: mode(of: 0))
-        let sources = context.families.inboundSources
         var listener = Listener(
             name: "virtualInbound", addresses: context.families.wildcards(inboundPort), trafficDirection: .inbound,
             bindToPort: true,
@@ -55,18 +54,24 @@ struct InboundPass {
         if !listener.listenerFilters.isEmpty, ports.contains(where: { $0.protocol.isPlainTCP }) {
             listener.listenerFiltersTimeoutMs = 100
         }
-        let names = [ClusterName.inboundPassthrough] + ports.map { ClusterName.inbound(port: $0.number) }
-        let origins = [nil] + ports.map { Optional($0.origin.description) }
-        let versions = [nil] + ports.map(\.protocol.httpProtocolOptions)
         return Result(
             listener: listener,
             routes: ports.filter { $0.protocol.isHTTP || $0.protocol == .unspecified }.map(table),
-            clusters: zip(names, zip(origins, versions)).map { name, rest in
-                ProxyModel.Cluster(
-                    name: name, discovery: .originalDestination, connectTimeoutMs: context.connectTimeoutMs,
-                    sourceAddresses: sources, dnsFamilies: context.families.list, httpProtocolOptions: rest.1,
-                    origin: rest.0)
-            })
+            clusters: [cluster(ClusterName.inboundPassthrough)] + ports.map(cluster))
+    }
+
+    private func cluster(_ name: String) -> ProxyModel.Cluster {
+        ProxyModel.Cluster(
+            name: name, discovery: .originalDestination, connectTimeoutMs: context.connectTimeoutMs,
+            sourceAddresses: context.families.inboundSources, dnsFamilies: context.families.list)
+    }
+
+    private func cluster(_ port: TargetPort) -> ProxyModel.Cluster {
+        var cluster = cluster(ClusterName.inbound(port: port.number))
+        cluster.httpProtocolOptions = port.protocol.httpProtocolOptions
+        cluster.origin = port.origin.description
+        ConnectionPoolPass(context: context).inbound(&cluster, host: port.hostname, port: port.servicePort)
+        return cluster
     }
 
     /// The pod's ports that Services select; where several name one, the oldest decides its protocol.

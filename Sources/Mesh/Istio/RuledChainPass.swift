@@ -45,7 +45,10 @@ struct RuledChainPass {
         let clusters = VirtualServicePass(context: context).clusters(of: destinations, in: service, listenerPort: port)
         let name = clusters.first?.name ?? ClusterName.blackHole
         return FilterChain(
-            name: name, match: match, filter: .tcpProxy(TCPProxy(statPrefix: name, clusters: clusters)),
+            name: name, match: match,
+            filter: .tcpProxy(
+                ConnectionPoolPass(context: context).tcpProxy(
+                    clusters, statPrefix: name, host: ClusterName.host(ofOutbound: name))),
             origin: service.rule.origin(at: location).description)
     }
 

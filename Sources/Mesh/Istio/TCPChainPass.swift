@@ -37,7 +37,10 @@ struct TCPChainPass {
     ) -> FilterChain {
         let cluster = ClusterName.outbound(port: port.number, host: service.hostname)
         return FilterChain(
-            name: cluster, match: match, filter: .tcpProxy(TCPProxy(cluster: cluster)),
+            name: cluster, match: match,
+            filter: .tcpProxy(
+                ConnectionPoolPass(context: context).tcpProxy(
+                    [WeightedCluster(name: cluster, weight: 1)], statPrefix: cluster, host: service.hostname)),
             origin: port.origin.description)
     }
 

@@ -16,6 +16,8 @@ final class ClusterCounters {
     let requestOverflow: Counter
     let retryOverflow: Counter
     let exhausted: Counter
+    let idleTimeouts: Counter
+    let durationReached: Counter
     let responses: ResponseCounters
 
     init(_ statistics: ProxyStatistics, cluster: String) {
@@ -36,6 +38,8 @@ final class ClusterCounters {
         requestOverflow = counter("rq_active_overflow")
         retryOverflow = counter("rq_retry_overflow")
         exhausted = counter("cx_max_requests")
+        idleTimeouts = counter("cx_idle_timeout")
+        durationReached = counter("cx_max_duration_reached")
         responses = ResponseCounters(statistics, prefix: "cluster.\(cluster).upstream_rq_", countsCodes: true)
     }
 }

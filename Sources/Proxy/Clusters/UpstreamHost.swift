@@ -1,3 +1,4 @@
+import NIOCore
 import NetworkAddresses
 
 /// One address of a cluster, with its kept connections. Confined to the worker's loop.
@@ -12,8 +13,10 @@ final class UpstreamHost: @unchecked Sendable {
     var credit = 0
     private var idle: [HTTPUpstreamConnection] = []
     /// Requests that may not have a connection of their own, the first one first.
-    private var waiting: [HTTPStream] = []
+    private var waiting: [UpstreamRequest] = []
     private var multiplexed: [HTTP2UpstreamConnection] = []
+    /// Connections that are still being made, for requests that have left.
+    private var unclaimed: [any Channel] = []
     private var isRetired = false
 
     init(_ endpoint: IPEndpoint, weight: Int = 1) {
@@ -21,15 +24,21 @@ final class UpstreamHost: @unchecked Sendable {
         self.weight = max(weight, 1)
     }
 
-    var isUnused: Bool { active == 0 && idle.isEmpty && multiplexed.isEmpty }
+    var isUnused: Bool { active == 0 && idle.isEmpty && multiplexed.isEmpty && unclaimed.isEmpty }
 
-    /// Has the stream woken once there may be a connection for it.
-    func wait(_ stream: HTTPStream) { waiting.append(stream) }
+    /// Has the request woken once there may be a connection for it.
+    func wait(_ request: UpstreamRequest) { waiting.append(request) }
 
-    func stopWaiting(_ stream: HTTPStream) { waiting.removeAll { $0 === stream } }
+    func stopWaiting(_ request: UpstreamRequest) { if !waiting.isEmpty { waiting.removeAll { $0 === request } } }
 
     /// A connection is free, or one less is there.
     func wakeWaiting() { if !waiting.isEmpty { waiting.removeFirst().wake() } }
+
+    /// Watches a connection that is being made, whose request has left.
+    func adopt(_ channel: any Channel) { unclaimed.append(channel) }
+
+    /// The connection is made, or can't be.
+    func ended(_ channel: any Channel) { if !unclaimed.isEmpty { unclaimed.removeAll { $0 === channel } } }
 
     /// The most recently used idle connection that was made with this SNI (Envoy pools them by it).
     func takeIdle(serverName: String?) -> HTTPUpstreamConnection? {
@@ -48,16 +57,20 @@ final class UpstreamHost: @unchecked Sendable {
 
     func forget(_ connection: HTTPUpstreamConnection) { idle.removeAll { $0 === connection } }
 
-    /// A connection made with this SNI that takes another stream, or a new one.
-    func multiplexed(
-        of cluster: ClusterRuntime, _ transport: UpstreamTransport?, _ worker: ProxyWorker
-    ) -> (connection: HTTP2UpstreamConnection, isNew: Bool) {
-        let known = multiplexed.first { $0.takesStreams && $0.transport?.serverName == transport?.serverName }
-        if let known { return (known, false) }
+    /// A connection made with this SNI that takes another stream, one that is open before one on its way.
+    func multiplexed(serverName: String?) -> HTTP2UpstreamConnection? {
+        let candidates = multiplexed.filter { $0.takesStreams && $0.transport?.serverName == serverName }
+        return candidates.first { $0.isOpen } ?? candidates.first
+    }
+
+    /// Begins another connection.
+    func multiplex(
+        for cluster: ClusterRuntime, _ transport: UpstreamTransport?, _ worker: ProxyWorker
+    ) -> HTTP2UpstreamConnection {
         let made = HTTP2UpstreamConnection(cluster: cluster, host: self, transport: transport)
         multiplexed.append(made)
         made.connect(worker, self)
-        return (made, true)
+        return made
     }
 
     func forget(_ connection: HTTP2UpstreamConnection) { multiplexed.removeAll { $0 === connection } }
@@ -68,10 +81,11 @@ final class UpstreamHost: @unchecked Sendable {
         closeIdle()
     }
 
-    /// Closes the kept connections.
+    /// Closes the kept connections, and gives up those that nobody waits for.
     func closeIdle() {
         let connections = idle
         idle = []
+        for channel in unclaimed { channel.close(promise: nil) }
         for connection in connections { connection.close() }
         // Those that still serve requests leave the list when they end.
         for connection in multiplexed { connection.drain() }

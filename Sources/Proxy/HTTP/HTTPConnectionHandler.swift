@@ -145,7 +145,8 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
                 }
                 accept(part)
             } catch {
-                body = nil
+                // Envoy passes on what came before with the last chunk, not with each.
+                if parser.hasReadLastChunk { deliverBody() } else { body = nil }
                 let stream = stream ?? makeStream()
                 self.stream = stream
                 stream.fail(.protocolError(error))

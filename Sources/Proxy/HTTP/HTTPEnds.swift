@@ -33,9 +33,11 @@ protocol HTTPUpstream: AnyObject {
     var transport: UpstreamTransport? { get }
     var local: IPEndpoint? { get }
     var isWritable: Bool { get }
+    /// Whether a request may ask to go on with another protocol.
+    var takesUpgrades: Bool { get }
 
-    /// Serves `stream` from now on; false when the connection is gone already.
-    func attach(_ stream: HTTPStream) -> Bool
+    /// Serves `request` from now on; false when the connection is gone already.
+    func attach(_ request: UpstreamRequest) -> Bool
     func write(_ head: HTTPRequestHead, ended: Bool)
     func write(_ bytes: ByteBuffer)
     func writeEnd(_ trailers: HTTPFields?)

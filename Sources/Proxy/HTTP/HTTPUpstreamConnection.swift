@@ -14,7 +14,7 @@ final class HTTPUpstreamConnection: ChannelDuplexHandler, HTTPUpstream, @uncheck
     private(set) var local: IPEndpoint?
     private let cluster: ClusterRuntime
     private let count: UpstreamConnectionCount
-    private var stream: HTTPStream?
+    private var stream: UpstreamRequest?
     /// Whose output waits for a flush, also after its stream has ended.
     private weak var unflushed: (any HTTPDownstream)?
     private var context: ChannelHandlerContext?
@@ -30,6 +30,9 @@ final class HTTPUpstreamConnection: ChannelDuplexHandler, HTTPUpstream, @uncheck
     /// Requests, the one in progress included.
     private var served = 0
     private var responseKeepsAlive = false
+    private var life: UpstreamConnectionLife?
+    /// Takes no further request.
+    private var isDraining = false
     private var failure = UpstreamReset.connectionTermination
 
     init(cluster: ClusterRuntime, host: UpstreamHost, transport: UpstreamTransport?) {
@@ -42,16 +45,25 @@ final class HTTPUpstreamConnection: ChannelDuplexHandler, HTTPUpstream, @uncheck
     func install(in channel: any Channel) throws { try channel.pipeline.syncOperations.addHandler(self) }
 
     func begin() { count.begin() }
-    func connected(_ channel: any Channel) { local = UpstreamDialer.localEndpoint(channel) }
+
+    func connected(_ channel: any Channel) {
+        local = UpstreamDialer.localEndpoint(channel)
+        life = UpstreamConnectionLife(
+            cluster, loop: channel.eventLoop, close: { [weak self] in self?.close() },
+            drain: { [weak self] in self?.drain() })
+    }
+
     func failed(_ error: any Error) { count.fail(ConnectFailure(error)) }
 
     // MARK: For streams
 
     var isWritable: Bool { context?.channel.isWritable ?? false }
+    var takesUpgrades: Bool { true }
 
-    func attach(_ stream: HTTPStream) -> Bool {
+    func attach(_ stream: UpstreamRequest) -> Bool {
         guard let context, context.channel.isActive else { return false }
         self.stream = stream
+        life?.isBusy = true
         responseKeepsAlive = false
         isInResponse = false
         cluster.counters.requests.add()
@@ -103,9 +115,12 @@ final class HTTPUpstreamConnection: ChannelDuplexHandler, HTTPUpstream, @uncheck
 
     func release(requestComplete: Bool) {
         stream = nil
+        life?.isBusy = false
         let isExhausted = served >= cluster.model.maxRequestsPerConnection ?? .max
         if isExhausted { cluster.counters.exhausted.add() }
-        if requestComplete, !isExhausted, responseKeepsAlive, !parser.hasBytes, let context, context.channel.isActive {
+        if requestComplete, !isExhausted, !isDraining, responseKeepsAlive, !parser.hasBytes, let context,
+            context.channel.isActive
+        {
             host.keep(self)
             resumeReading()
         } else {
@@ -114,6 +129,11 @@ final class HTTPUpstreamConnection: ChannelDuplexHandler, HTTPUpstream, @uncheck
     }
 
     func cancel() { close() }
+
+    private func drain() {
+        isDraining = true
+        if stream == nil { close() }
+    }
 
     func close() {
         stream = nil
@@ -166,7 +186,7 @@ final class HTTPUpstreamConnection: ChannelDuplexHandler, HTTPUpstream, @uncheck
         stream?.receive(bytes)
     }
 
-    private func accept(_ part: HTTP1Parser.Part, _ stream: HTTPStream) {
+    private func accept(_ part: HTTP1Parser.Part, _ stream: UpstreamRequest) {
         switch part {
         case .begin: break
         case .head(let head): accept(head, stream)
@@ -181,7 +201,7 @@ final class HTTPUpstreamConnection: ChannelDuplexHandler, HTTPUpstream, @uncheck
         }
     }
 
-    private func accept(_ head: HTTP1Head, _ stream: HTTPStream) {
+    private func accept(_ head: HTTP1Head, _ stream: UpstreamRequest) {
         guard let status = Int(head.words[1]) else { return }
         if status < 200, status != 101 {
             parser.expectNoBody()
@@ -198,7 +218,7 @@ final class HTTPUpstreamConnection: ChannelDuplexHandler, HTTPUpstream, @uncheck
             head.words[0] == "HTTP/1.1" ? !connection.contains("close") : connection.contains("keep-alive")
         var ended = false
         if status == 101 {
-            responseKeepsAlive = false
+            if upgrades { responseKeepsAlive = false }
             isTunnel = upgrades
             ended = !upgrades
             parser.expectNoBody()
@@ -214,7 +234,7 @@ final class HTTPUpstreamConnection: ChannelDuplexHandler, HTTPUpstream, @uncheck
         stream.receive(HTTPResponseHead(status: status, fields: head.fields), ended: ended)
     }
 
-    private func close(failing stream: HTTPStream) {
+    private func close(failing stream: UpstreamRequest) {
         self.stream = nil
         stream.upstreamFailed(failure)
         context?.close(promise: nil)
@@ -239,6 +259,7 @@ final class HTTPUpstreamConnection: ChannelDuplexHandler, HTTPUpstream, @uncheck
     }
 
     func channelInactive(context: ChannelHandlerContext) {
+        life?.end()
         count.end()
         host.forget(self)
         if !isTunnel, let stream {

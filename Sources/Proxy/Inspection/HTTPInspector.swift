@@ -30,10 +30,17 @@ package struct HTTPInspector: Sendable {
             if line.count == Self.preface.count { result = .http("h2c") }
         } else if line.count == 1, !HTTP1HeadParser.isToken(byte), byte != 13, byte != 10 {
             result = .notHTTP
-        } else if let end = line.suffix(Self.preface.count).firstIndex(where: { $0 == 13 || $0 == 10 }) {
-            result = line[...end].withUnsafeBytes(HTTP1HeadParser.version(ofRequestLine:)).map(Result.http) ?? .notHTTP
+        } else if byte == 10 || line.count <= Self.preface.count, let end = line.firstIndex(of: 10) {
+            result = version(of: line[...end]).map(Result.http) ?? .notHTTP
+        } else if byte == 13 {
+            // A line that can't begin a request is known by then; one that can is so when it is complete.
+            if version(of: line[...]) == nil { result = .notHTTP }
         } else if line.count > Self.limit {
             result = .notHTTP
         }
+    }
+
+    private func version(of line: ArraySlice<UInt8>) -> String? {
+        line.withUnsafeBytes(HTTP1HeadParser.version(ofRequestLine:))
     }
 }

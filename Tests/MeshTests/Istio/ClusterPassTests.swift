@@ -69,6 +69,30 @@ struct ClusterPassTests {
         #expect(dialled.discovery == .originalDestination && dialled.endpoints.isEmpty)
     }
 
+    @Test("A DestinationRule's time limits and protocol come to its clusters")
+    func connectionPool() throws {
+        func found(_ pool: String, port kind: String = "HTTP") throws -> ProxyModel.Cluster {
+            let rule = """
+                apiVersion: networking.istio.io/v1
+                kind: DestinationRule
+                metadata: {name: r}
+                spec:
+                  host: a.test
+                  trafficPolicy: {connectionPool: \(pool)}
+                """
+            return try #require(cluster(Manifest.entry("a", "a.test", 80, kind) + rule))
+        }
+        let both = try found("{tcp: {idleTimeout: 2s, maxConnectionDuration: 1m}, http: {idleTimeout: 500ms}}")
+        #expect(both.idleTimeoutMs == 500 && both.maxConnectionDurationMs == 60_000)
+        // What tcp says holds for HTTP, too, unless http has its own.
+        #expect(try found("{tcp: {idleTimeout: 2s}}").idleTimeoutMs == 2000)
+        #expect(try found("{http: {h2UpgradePolicy: UPGRADE}}").httpProtocolOptions == .http2)
+        #expect(try found("{http: {h2UpgradePolicy: DO_NOT_UPGRADE}}").httpProtocolOptions == nil)
+        #expect(try found("{http: {useClientProtocol: true}}").httpProtocolOptions == .useDownstreamProtocol)
+        #expect(try found("{http: {maxConcurrentStreams: 7}}", port: "HTTP2").maxConcurrentStreams == 7)
+        #expect(try found("{http: {maxConcurrentStreams: 7}}").maxConcurrentStreams == nil)
+    }
+
     @Test("Subsets pick endpoints by their pods' labels")
     func subsets() throws {
         let rule = """

@@ -82,7 +82,10 @@ struct GatewayListenerPass {
                     return FilterChain(
                         name: name,
                         match: FilterChainMatch(serverNames: [name], applicationProtocols: MeshALPN.all),
-                        filter: .tcpProxy(TCPProxy(cluster: name)), origin: port.origin.description)
+                        filter: .tcpProxy(
+                            ConnectionPoolPass(context: context).tcpProxy(
+                                [WeightedCluster(name: name, weight: 1)], statPrefix: name, host: service.hostname)),
+                        origin: port.origin.description)
                 }
             }
         }

@@ -94,11 +94,11 @@ enum HTTP1HeadParser {
 
     /// Line ends inside a value are left out, the blanks of a fold stay.
     private static func value(_ bytes: UnsafeRawBufferPointer, _ start: Int, _ end: Int, isFolded: Bool) -> String {
-        let slice = bytes[start..<end]
+        let slice = UnsafeRawBufferPointer(rebasing: bytes[start..<end])
         if isFolded || slice.contains(13) {
-            return String(decoding: slice.filter { $0 != 13 && $0 != 10 }, as: UTF8.self)
+            return slice.filter { $0 != 13 && $0 != 10 }.withUnsafeBytes(FieldText.string)
         }
-        return String(decoding: slice, as: UTF8.self)
+        return FieldText.string(slice)
     }
 
     private static func framing(of fields: HTTPFields) throws(HTTP1ParseError) -> HTTP1Framing {

@@ -62,6 +62,8 @@ struct HTTP1Parser {
     private var bytes = ByteBuffer()
     /// How much of an incomplete head was searched for its end.
     private var searched = 0
+    /// The chunk that ends the body of a message was read; trailers may follow.
+    private(set) var hasReadLastChunk = false
 
     init(isRequest: Bool) {
         self.isRequest = isRequest
@@ -123,6 +125,7 @@ struct HTTP1Parser {
                     throw .codec
                 }
                 state = .head
+                hasReadLastChunk = false
                 return .begin
             case .head:
                 guard let head = try parseHead() else { return nil }
@@ -142,6 +145,7 @@ struct HTTP1Parser {
                 return .body(part)
             case .chunkSize:
                 guard let size = try parseChunkSize() else { return nil }
+                hasReadLastChunk = size == 0
                 state = size == 0 ? .trailers : .chunk(size)
             case .chunk(let rest):
                 guard let part = take(rest) else { return nil }

@@ -73,7 +73,7 @@ enum HTTP1Writing {
     private static func write(_ name: String, _ value: String, to buffer: inout ByteBuffer) {
         buffer.writeString(name)
         buffer.writeStaticString(": ")
-        buffer.writeString(value)
+        FieldText.write(value, to: &buffer)
         buffer.writeStaticString("\r\n")
     }
 

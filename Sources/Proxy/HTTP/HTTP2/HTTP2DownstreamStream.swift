@@ -56,10 +56,14 @@ final class HTTP2DownstreamStream: ChannelDuplexHandler, HTTPDownstream, @unchec
 
     private func begin(_ frame: HTTP2Frame.FramePayload.Headers) {
         hasBegun = true
-        var head = HTTP2Heads.request(frame.headers)
-        isHead = head.method == "HEAD"
         let stream = HTTPStream(connection: self, worker: worker, manager: manager)
         self.stream = stream
+        if let excess = HTTP2Heads.excess(in: frame.headers) {
+            stream.abortResponse(flag: "DR", details: excess)
+            return
+        }
+        var head = HTTP2Heads.request(frame.headers)
+        isHead = head.method == "HEAD"
         if head.fields.first("expect")?.lowercased() == "100-continue" {
             head.fields.remove("expect")
             writeContinue()

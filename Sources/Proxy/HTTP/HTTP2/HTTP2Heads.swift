@@ -7,6 +7,13 @@ enum HTTP2Heads {
         "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "http2-settings", "host",
     ]
 
+    /// What is too much of a request's head, in Envoy's words.
+    static func excess(in block: HPACKHeaders) -> String? {
+        if block.count > HTTP1Parser.fieldLimit { return "http2.too_many_headers" }
+        let size = block.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count }
+        return size > HTTP1Parser.requestHeadLimit ? "http2.header_list_size_too_large" : nil
+    }
+
     /// The request of a client; NIO has checked its pseudo-header fields.
     static func request(_ block: HPACKHeaders) -> HTTPRequestHead {
         var head = HTTPRequestHead(
@@ -74,7 +81,7 @@ enum HTTP2Heads {
 
     private static func append(_ fields: HTTPFields, to block: inout HPACKHeaders) {
         for field in fields.fields where !connectionFields.contains(field.name) {
-            block.add(name: field.name, value: field.value)
+            block.add(name: field.name, value: FieldText.readable(field.value))
         }
     }
 }

@@ -2,8 +2,9 @@ import NIOHTTP2
 
 /// What the proxy's ends of HTTP/2 connections allow their peers.
 enum HTTP2Limits {
-    /// Envoy: `max_request_headers_kb`.
-    private static let headerListSize = 60 * 1024
+    /// With more a connection is over, as in Envoy; a head of more than `HTTP1Parser.requestHeadLimit` only resets its
+    /// stream.
+    private static let headerListSize = 64 * 1024
     private static let maxConcurrentStreams = 1024
     /// How much of a body may be on its way on one stream.
     private static let windowSize = 256 * 1024

@@ -24,15 +24,20 @@ final class HTTP2UpstreamConnection: ChannelInboundHandler, @unchecked Sendable 
     private var waiting: [(UpstreamReset?) -> Void] = []
     /// Streams that are under way or about to begin.
     private var active = 0
-    /// What the peer's settings allow.
-    private var maxStreams = Int.max
+    /// What the cluster and the peer's settings allow at a time.
+    private var maxStreams: Int
+    /// How many it may still begin.
+    private var remainingStreams: Int
     private var isDraining = false
+    private var life: UpstreamConnectionLife?
 
     init(cluster: ClusterRuntime, host: UpstreamHost, transport: UpstreamTransport?) {
         self.cluster = cluster
         self.host = host
         self.transport = transport
         count = UpstreamConnectionCount(cluster.counters, host: host)
+        maxStreams = cluster.model.maxConcurrentStreams ?? .max
+        remainingStreams = cluster.model.maxRequestsPerConnection ?? .max
     }
 
     // MARK: Life
@@ -79,6 +84,9 @@ final class HTTP2UpstreamConnection: ChannelInboundHandler, @unchecked Sendable 
             return
         }
         state = .open(multiplexer)
+        life = UpstreamConnectionLife(
+            cluster, loop: channel.eventLoop, close: { [weak self] in self?.channel?.close(promise: nil) },
+            drain: { [weak self] in self?.drain() })
         tell(nil)
         closeIfUnused()
     }
@@ -91,6 +99,7 @@ final class HTTP2UpstreamConnection: ChannelInboundHandler, @unchecked Sendable 
     private func end(_ reset: UpstreamReset) {
         if case .closed = state { return }
         state = .closed
+        life?.end()
         host?.forget(self)
         count.end()
         tell(reset)
@@ -119,8 +128,10 @@ final class HTTP2UpstreamConnection: ChannelInboundHandler, @unchecked Sendable 
     var takesStreams: Bool {
         if isDraining { return false }
         if case .closed = state { return false }
-        return active + waiting.count < maxStreams
+        return active + waiting.count < maxStreams && waiting.count < remainingStreams
     }
+
+    var isOpen: Bool { if case .open = state { true } else { false } }
 
     /// Calls `body` when the connection is made, or with the reason why it can't be.
     func whenConnected(_ body: @escaping (UpstreamReset?) -> Void) {
@@ -139,6 +150,12 @@ final class HTTP2UpstreamConnection: ChannelInboundHandler, @unchecked Sendable 
     func open(_ stream: HTTP2UpstreamStream) -> Bool {
         guard case .open(let multiplexer) = state, let channel, channel.isActive else { return false }
         active += 1
+        life?.isBusy = true
+        remainingStreams -= 1
+        if remainingStreams == 0 {
+            cluster.counters.exhausted.add()
+            isDraining = true
+        }
         let promise = channel.eventLoop.makePromise(of: (any Channel).self)
         promise.futureResult.whenFailure { _ in stream.closed(nil) }
         multiplexer.createStreamChannel(promise: promise) { made in
@@ -151,7 +168,9 @@ final class HTTP2UpstreamConnection: ChannelInboundHandler, @unchecked Sendable 
 
     func streamEnded() {
         active -= 1
+        life?.isBusy = active > 0
         closeIfUnused()
+        if takesStreams { host?.wakeWaiting() }
     }
 
     // MARK: Channel
@@ -160,7 +179,9 @@ final class HTTP2UpstreamConnection: ChannelInboundHandler, @unchecked Sendable 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data).payload {
         case .settings(.settings(let settings)):
-            for setting in settings where setting.parameter == .maxConcurrentStreams { maxStreams = setting.value }
+            for setting in settings where setting.parameter == .maxConcurrentStreams {
+                maxStreams = min(setting.value, cluster.model.maxConcurrentStreams ?? .max)
+            }
         case .goAway: drain()
         default: break
         }

@@ -13,7 +13,7 @@ final class HTTP2UpstreamStream: ChannelDuplexHandler, HTTPUpstream, @unchecked 
 
     private let connection: HTTP2UpstreamConnection
     private let counters: ClusterCounters
-    private var stream: HTTPStream?
+    private var stream: UpstreamRequest?
     /// Whose output waits for a flush, also after its stream has ended.
     private weak var unflushed: (any HTTPDownstream)?
     private var context: ChannelHandlerContext?
@@ -35,8 +35,10 @@ final class HTTP2UpstreamStream: ChannelDuplexHandler, HTTPUpstream, @unchecked 
     // MARK: For the stream
 
     var isWritable: Bool { context?.channel.isWritable ?? (earlyBytes < Self.waitingLimit) }
+    /// HTTP/2 has no Upgrade. Its extended CONNECT is offered by no server that a mesh has.
+    var takesUpgrades: Bool { false }
 
-    func attach(_ stream: HTTPStream) -> Bool {
+    func attach(_ stream: UpstreamRequest) -> Bool {
         guard connection.open(self) else { return false }
         self.stream = stream
         counters.requests.add()
@@ -123,7 +125,7 @@ final class HTTP2UpstreamStream: ChannelDuplexHandler, HTTPUpstream, @unchecked 
         }
     }
 
-    private func accept(_ frame: HTTP2Frame.FramePayload.Headers, _ stream: HTTPStream) {
+    private func accept(_ frame: HTTP2Frame.FramePayload.Headers, _ stream: UpstreamRequest) {
         if hasHead {
             if frame.endStream { stream.receiveEnd(HTTP2Heads.fields(frame.headers)) }
             return
