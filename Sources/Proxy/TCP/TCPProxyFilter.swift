@@ -42,7 +42,7 @@ final class TCPProxyFilter: @unchecked Sendable {
     }
 
     func start() {
-        worker.statistics.counter("tcp.\(model.statPrefix).downstream_cx_total").add()
+        worker.countConnection(of: "tcp.\(model.statPrefix)") { "tcp.\(model.statPrefix)." }
         if let limit = model.maxDownstreamConnectionDurationMs {
             durationTimer = worker.loop.scheduleTask(in: .milliseconds(Int64(limit))) { self.durationReached() }
         }
