@@ -45,6 +45,7 @@ import Testing
         Case("another scheme", "GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, "http1.invalid_scheme"),
         Case("* with GET", "GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400, "http1.invalid_url"),
         Case("HTTP/1.2", "GET / HTTP/1.2\r\nHost: a\r\n\r\n", 426, "low_version"),
+        Case("a first line of another protocol", "SSH-2.0-client\r\n", 400, "http1.codec_error"),
         Case("no version", "GET /\r\n\r\n", 426, "low_version"),
         Case("a control character", "GET / HTTP/1.1\r\nHost: a\r\nX: \u{1}\r\n\r\n", 400, "http1.invalid_characters"),
         Case("a fold without a field", "GET / HTTP/1.1\r\n X: a\r\nHost: a\r\n\r\n", 400, "http1.codec_error"),

@@ -7,7 +7,16 @@ enum HTTP1HeadParser {
             throw .invalidCharacters
         }
         let lineEnd = bytes.firstIndex(of: 10) ?? bytes.count
-        let words = words(UnsafeRawBufferPointer(rebasing: bytes[..<lineEnd]))
+        let words = try firstLine(UnsafeRawBufferPointer(rebasing: bytes[..<lineEnd]), isRequest)
+        var fields = HTTPFields()
+        fields.reserve(16)
+        try parseFields(bytes, from: lineEnd + 1, into: &fields)
+        return HTTP1Head(words: words, fields: fields, framing: try framing(of: fields))
+    }
+
+    /// The three words of a request line or status line.
+    static func firstLine(_ line: UnsafeRawBufferPointer, _ isRequest: Bool) throws(HTTP1ParseError) -> [String] {
+        let words = words(line)
         if isRequest {
             guard methods.contains(words[0]), isTarget(words[1], isConnect: words[0] == "CONNECT"),
                 words[2].isEmpty || isVersion(words[2])
@@ -15,10 +24,7 @@ enum HTTP1HeadParser {
         } else {
             guard isVersion(words[0]), let status = Int(words[1]), (100...9999).contains(status) else { throw .codec }
         }
-        var fields = HTTPFields()
-        fields.reserve(16)
-        try parseFields(bytes, from: lineEnd + 1, into: &fields)
-        return HTTP1Head(words: words, fields: fields, framing: try framing(of: fields))
+        return words
     }
 
     /// `http/1.1` or `http/1.0` when `line` can begin a request, whatever its method (Envoy: `http_inspector`).

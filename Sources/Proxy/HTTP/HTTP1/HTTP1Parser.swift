@@ -64,6 +64,8 @@ struct HTTP1Parser {
     private var searched = 0
     /// The chunk that ends the body of a message was read; trailers may follow.
     private(set) var hasReadLastChunk = false
+    /// The first line of an incomplete head can begin a message.
+    private var isFirstLineGood = false
 
     init(isRequest: Bool) {
         self.isRequest = isRequest
@@ -183,8 +185,10 @@ struct HTTP1Parser {
         }
         guard let size = endOfLines() else {
             if bytes.readableBytes > headLimit { throw .headersTooLarge }
+            try checkFirstLine()
             return nil
         }
+        isFirstLineGood = false
         if size > headLimit { throw .headersTooLarge }
         let limit = headLimit
         let isRequest = isRequest
@@ -196,6 +200,20 @@ struct HTTP1Parser {
         bytes.moveReaderIndex(forwardBy: size)
         searched = 0
         return try result.get()
+    }
+
+    /// What can't begin a message is refused at the end of its first line: more need not come.
+    private mutating func checkFirstLine() throws(HTTP1ParseError) {
+        guard !isFirstLineGood else { return }
+        let isRequest = isRequest
+        let result: Result<Bool, HTTP1ParseError> = bytes.withUnsafeReadableBytes { all in
+            guard let end = all.firstIndex(of: 10) else { return .success(false) }
+            return Result { () throws(HTTP1ParseError) in
+                _ = try HTTP1HeadParser.firstLine(UnsafeRawBufferPointer(rebasing: all[..<end]), isRequest)
+                return true
+            }
+        }
+        isFirstLineGood = try result.get()
     }
 
     /// The length up to and with the empty line; nil while there is none.
