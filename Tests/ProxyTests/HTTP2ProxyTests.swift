@@ -173,6 +173,19 @@ import Testing
         }
     }
 
+    @Test("an upstream that does not speak HTTP/2 is 502 UPE")
+    func protocolError() async throws {
+        // What an echo sends back is no frame.
+        let origin = try Origin.echo()
+        try await TestBench.run({ .http(at: $0, hosts: [.all()], clusters: [http2(origin.endpoint)]) }) { bench in
+            let client = try bench.connect()
+            try client.send("GET / HTTP/1.1\r\nHost: one\r\n\r\n")
+            #expect(try client.receiveMessage().body.hasSuffix("reset reason: protocol error"))
+            let record = try #require(bench.record())
+            #expect(record.responseCode == 502 && record.responseFlags == ["UPE"])
+        }
+    }
+
     @Test("a client that resets its stream is DR, and its request is given up")
     func clientReset() async throws {
         let origin = try Origin { socket in

@@ -30,6 +30,8 @@ final class HTTP2UpstreamConnection: ChannelInboundHandler, @unchecked Sendable 
     private var remainingStreams: Int
     private var isDraining = false
     private var life: UpstreamConnectionLife?
+    /// Why requests on it end when it does.
+    private(set) var termination = UpstreamReset.connectionTermination
 
     init(cluster: ClusterRuntime, host: UpstreamHost, transport: UpstreamTransport?) {
         self.cluster = cluster
@@ -190,12 +192,13 @@ final class HTTP2UpstreamConnection: ChannelInboundHandler, @unchecked Sendable 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // Errors of single streams reach their own channels, too.
         if error is NIOHTTP2Errors.StreamError { return }
+        if error is any NIOHTTP2Error { termination = .protocolError }
         context.close(promise: nil)
     }
 
     func channelInactive(context: ChannelHandlerContext) {
         // Before it is connected its future tells why.
-        if case .open = state { end(.connectionTermination) }
+        if case .open = state { end(termination) }
         context.fireChannelInactive()
     }
 }

@@ -170,7 +170,7 @@ final class HTTP2UpstreamStream: ChannelDuplexHandler, HTTPUpstream, @unchecked 
         self.stream = nil
         unflushed = stream?.connection ?? unflushed
         end()
-        stream?.upstreamFailed(connection.isActive ? reset ?? .remoteReset : .connectionTermination)
+        stream?.upstreamFailed(connection.isActive ? reset ?? .remoteReset : connection.termination)
         // No channelReadComplete follows.
         unflushed?.flush()
         unflushed = nil
