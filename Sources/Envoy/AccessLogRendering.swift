@@ -3,8 +3,9 @@ import ProxyModel
 /// Renders access logs: one JSON object a line, on Envoy's standard output.
 ///
 /// A line has the fields of `AccessLogRecord` and `line`, the user's own format rendered by Envoy itself; `unlogged`
-/// ones are none of the user's log. Where a record comes from in the manifests is `route_origin`; without one, the reader finds the chain by `listener` and `chain`, or
-/// the cluster by `upstream_cluster`, in the configuration that it gave. Origins are not written into chains and
+/// ones are none of the user's log. Where a record comes from in the manifests is `route_origin`; without one, the
+/// reader finds the chain by `listener`, `chain` and `namesake`, or the cluster by `upstream_cluster`, in the
+/// configuration that it gave. Origins are not written into chains and
 /// clusters themselves: a line that moved in a manifest would make Envoy close their connections.
 struct AccessLogRendering {
     /// The key of our own entries in Envoy's metadata.
@@ -20,15 +21,17 @@ struct AccessLogRendering {
 
     /// The log of a filter chain's connections or requests. Those that the user's own log leaves out are evidence all
     /// the same.
-    func log(_ kind: AccessLogRecord.Kind, of chain: FilterChain, listener: String) -> JSON {
-        [sink(fields(kind, listener: listener, isLogged: chain.isLogged))]
+    ///
+    /// - Parameter namesake: which of the listener's chains of that name it is.
+    func log(_ kind: AccessLogRecord.Kind, of chain: FilterChain, namesake: Int, listener: String) -> JSON {
+        [sink(fields(kind, listener: listener, namesake: namesake, isLogged: chain.isLogged))]
     }
 
     /// One line for each upstream connection that is about to carry a request, new or from a pool.
-    func attemptLog(of chain: FilterChain, listener: String) -> JSON {
+    func attemptLog(of chain: FilterChain, namesake: Int, listener: String) -> JSON {
         [
             sink(
-                fields(.http, listener: listener, isLogged: chain.isLogged),
+                fields(.http, listener: listener, namesake: namesake, isLogged: chain.isLogged),
                 filter: ["log_type_filter": ["types": ["UpstreamPoolReady"]]])
         ]
     }
@@ -51,13 +54,16 @@ struct AccessLogRendering {
         ]
     }
 
-    private func fields(_ kind: AccessLogRecord.Kind, listener: String, isLogged: Bool = true) -> JSON {
+    private func fields(
+        _ kind: AccessLogRecord.Kind, listener: String, namesake: Int = 0, isLogged: Bool = true
+    ) -> JSON {
         [
             "unlogged": isLogged ? nil : true,
             "log_type": "%ACCESS_LOG_TYPE%",
             "kind": .string(kind.rawValue),
             "listener": .string(Self.literal(listener)),
             "chain": "%FILTER_CHAIN_NAME%",
+            "namesake": namesake > 0 ? .number(namesake) : nil,
             "stream_id": "%STREAM_ID%",
             "connection_id": "%CONNECTION_ID%",
             "start_time": "%START_TIME(%s.%9f)%",

@@ -30,6 +30,8 @@ struct EnvoyLogLine: Decodable, Sendable {
     var kind: Kind?
     var listener: String?
     var chain: String?
+    /// Which of the listener's chains of that name it is, but for the first.
+    var namesake: Int?
     var streamID: String?
     var connectionID: UInt64?
     /// Seconds since 1970, with a fraction.
@@ -72,7 +74,7 @@ struct EnvoyLogLine: Decodable, Sendable {
     var line: JSONValue?
 
     private enum CodingKeys: String, CodingKey {
-        case fence, unlogged, listener, chain, method, path, `protocol`, duration, authority, line
+        case fence, unlogged, listener, chain, namesake, method, path, `protocol`, duration, authority, line
         case kind = "log_type"
         case streamID = "stream_id"
         case connectionID = "connection_id"

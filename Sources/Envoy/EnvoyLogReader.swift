@@ -164,6 +164,7 @@ struct EnvoyOrigins: Sendable {
     private struct ChainKey: Hashable {
         let listener: String
         let chain: String
+        let namesake: Int
     }
 
     private var chains: [ChainKey: ConfigurationOrigin] = [:]
@@ -179,8 +180,8 @@ struct EnvoyOrigins: Sendable {
         if let before { self = before }
         for listener in configuration.listeners {
             listeners[listener.name] = listener.origin
-            for chain in listener.filterChains + (listener.defaultFilterChain.map { [$0] } ?? []) {
-                let key = ChainKey(listener: listener.name, chain: chain.name)
+            for (chain, namesake) in listener.numberedChains {
+                let key = ChainKey(listener: listener.name, chain: chain.name, namesake: namesake)
                 chains[key] = chain.origin
                 for rules in chain.enforcedRules {
                     if rules.action == .allow { allowances[key] = rules.origin }
@@ -194,8 +195,7 @@ struct EnvoyOrigins: Sendable {
     /// Of the chain, else of its listener.
     func ofChain(_ line: EnvoyLogLine) -> ConfigurationOrigin? {
         guard let listener = line.listener else { return nil }
-        let chain = line.chain.flatMap { chains[ChainKey(listener: listener, chain: $0)] }
-        return chain ?? listeners[listener]
+        return key(of: line).flatMap { chains[$0] } ?? listeners[listener]
     }
 
     /// Of the policy that refused, or of those none of which allowed.
@@ -205,8 +205,12 @@ struct EnvoyOrigins: Sendable {
         guard details.hasPrefix(prefix), details.hasSuffix("]") else { return nil }
         let name = details.dropFirst(prefix.count).dropLast()
         if name != "none" { return policies[String(name)] }
+        return key(of: line).flatMap { allowances[$0] }
+    }
+
+    private func key(of line: EnvoyLogLine) -> ChainKey? {
         guard let listener = line.listener, let chain = line.chain else { return nil }
-        return allowances[ChainKey(listener: listener, chain: chain)]
+        return ChainKey(listener: listener, chain: chain, namesake: line.namesake ?? 0)
     }
 
     func ofCluster(_ line: EnvoyLogLine) -> ConfigurationOrigin? { line.upstreamCluster.flatMap { clusters[$0] } }

@@ -13,9 +13,11 @@ struct ListenerRendering {
                 place: "listener '\(listener.name)'", problem: "it has no address", remedy: "give it one")
         }
         var chains: [JSON] = []
-        for chain in listener.filterChains { chains.append(try self.chain(chain, of: listener)) }
         var defaultChain: JSON?
-        if let chain = listener.defaultFilterChain { defaultChain = try self.chain(chain, of: listener) }
+        for (chain, namesake) in listener.numberedChains {
+            chains.append(try self.chain(chain, namesake: namesake, of: listener))
+        }
+        if listener.defaultFilterChain != nil { defaultChain = chains.popLast() }
         if chains.isEmpty, defaultChain == nil { chains = [Self.chainForNothing] }
         let extra = listener.addresses.dropFirst().map { endpoint -> JSON in ["address": .address(endpoint)] }
         return [
@@ -85,17 +87,20 @@ struct ListenerRendering {
 
     // MARK: Filter chains
 
-    private func chain(_ chain: FilterChain, of listener: Listener) throws(EnvoyRenderingError) -> JSON {
+    private func chain(
+        _ chain: FilterChain, namesake: Int, of listener: Listener
+    ) throws(EnvoyRenderingError) -> JSON {
         let place = "chain '\(chain.name)' of listener '\(listener.name)'"
         let filter: JSON
         switch chain.filter {
         case .httpConnectionManager(let manager):
             filter = try connectionManagers.filter(
-                manager, accessLog: accessLog.log(.http, of: chain, listener: listener.name),
-                attemptLog: accessLog.attemptLog(of: chain, listener: listener.name))
+                manager, accessLog: accessLog.log(.http, of: chain, namesake: namesake, listener: listener.name),
+                attemptLog: accessLog.attemptLog(of: chain, namesake: namesake, listener: listener.name))
         case .tcpProxy(let proxy):
             filter = try tcpProxy(
-                proxy, accessLog: accessLog.log(.tcp, of: chain, listener: listener.name), place: place)
+                proxy, accessLog: accessLog.log(.tcp, of: chain, namesake: namesake, listener: listener.name),
+                place: place)
         }
         var socket: JSON?
         if let context = chain.transportSocket { socket = try transportSockets.downstream(context, place: place) }
@@ -149,5 +154,17 @@ struct ListenerRendering {
             "name": "envoy.filters.network.tcp_proxy",
             "typed_config": .typed("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", .object(fields)),
         ]
+    }
+}
+
+extension Listener {
+    /// The chains, the default one last, each with how many before it have its name: rules that lead to one service
+    /// give chains of one name.
+    var numberedChains: [(chain: FilterChain, namesake: Int)] {
+        var seen: [String: Int] = [:]
+        return (filterChains + (defaultFilterChain.map { [$0] } ?? [])).map { chain in
+            defer { seen[chain.name, default: 0] += 1 }
+            return (chain, seen[chain.name] ?? 0)
+        }
     }
 }

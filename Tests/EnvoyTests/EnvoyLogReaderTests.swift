@@ -117,6 +117,23 @@ import Testing
         #expect(record == expected)
     }
 
+    @Test("Of chains with one name, each has its own origin")
+    func namesakes() throws {
+        var listener = EnvoySamples.tcp(9001, to: "good", origin: "the first rule")
+        var second = try #require(listener.filterChains.first)
+        second.origin = "the second rule"
+        listener.filterChains.append(second)
+        var reader = EnvoyLogReader(EnvoySamples.configuration([listener], clusters: []))
+        func origin(_ text: String) throws -> String? {
+            try reader.read(text).events.lazy.compactMap { event in
+                if case .record(_, let record) = event { record.origin } else { nil }
+            }.first
+        }
+        let ended = try #require(lines().first { $0.contains("TcpConnectionEnd") && $0.contains("9001") })
+        #expect(try origin(ended) == "the first rule")
+        #expect(try origin(#"{"namesake": 1, "# + ended.dropFirst()) == "the second rule")
+    }
+
     @Test("A connection keeps the origin that its chain had when it began")
     func originsOfBefore() throws {
         var reader = EnvoyLogReader(configuration)
