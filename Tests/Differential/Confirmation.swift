@@ -29,3 +29,10 @@ extension Finding {
         (step, kind, subject) == (other.step, other.kind, other.subject)
     }
 }
+
+extension Confirmation: CustomStringConvertible {
+    var description: String {
+        (confirmed.map { "\($0.subject) \(DifferenceKind($0))" }
+            + unstable.map { "\($0.subject) \(DifferenceKind($0)) (unstable)" }).joined(separator: "; ")
+    }
+}

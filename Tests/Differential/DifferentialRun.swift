@@ -79,7 +79,10 @@ struct DifferentialRun {
             for try await one in group {
                 done += 1
                 flows += one.outcome.flowCount
-                if one.confirmation != Confirmation(first: [], again: []) { found.append(one) }
+                if one.confirmation != Confirmation(first: [], again: []) {
+                    found.append(one)
+                    progress.note("mesh \(one.index): \(one.confirmation)")
+                }
                 progress.show("\(done)/\(options.count) meshes, \(flows) flows, \(found.count) meshes differ")
                 addNext()
             }
@@ -189,6 +192,12 @@ struct GeneratorError: Error, CustomStringConvertible {
 /// The line on the terminal that says how far the work is.
 struct ProgressLine {
     private let isTerminal = isatty(2) == 1
+
+    /// Something that is worth knowing before the end, which may be hours away.
+    func note(_ text: String) {
+        clear()
+        FileHandle.standardError.write(Data("\(text)\n".utf8))
+    }
 
     func show(_ text: String) {
         if isTerminal { FileHandle.standardError.write(Data("\r\u{1B}[K\(text)".utf8)) }
