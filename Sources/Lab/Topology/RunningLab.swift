@@ -244,8 +244,12 @@ package actor RunningLab {
             try rulesets.install(pod.plan.ruleset, in: pod.namespace, replacing: nil)
         }
         let dnsPod = plan?.dns.pod
+        // Proxies ask for their clusters' names as they start, and after a refusal not again for a minute.
+        for pod in pods where pod.id == dnsPod { try await startProxy(of: pod, dnsPod: dnsPod) }
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for pod in pods { group.addTask { try await self.startProxy(of: pod, dnsPod: dnsPod) } }
+            for pod in pods where pod.id != dnsPod {
+                group.addTask { try await self.startProxy(of: pod, dnsPod: dnsPod) }
+            }
             try await group.waitForAll()
         }
         // Programs may ask for names as soon as they start.
