@@ -86,6 +86,8 @@ package struct ObservationLog: Sendable {
         let beganMs: Double
         /// The `x-request-id`s of the flow, once a proxy has given it one.
         var requests: Set<String> = []
+        /// The proxy's connection that is the flow's, on the way to the hop.
+        var owner: ProxyConnection?
 
         /// True for what carries one of the ids. Without one on either side time alone can tell.
         func contains(_ id: String?, at timeMs: Double) -> Bool {
@@ -94,11 +96,19 @@ package struct ObservationLog: Sendable {
         }
 
         /// True for what belongs to the connection as a whole, and for the flow's own requests on it.
-        func contains(_ served: Served) -> Bool {
+        ///
+        /// - Parameter uses: who took the connection, in the order of time.
+        func contains(_ served: Served, uses: [ProxyConnecting]) -> Bool {
             switch served.stage {
-            case .accepted, .clientHello, .closed: true
-            case .request, .data: contains(served.fields["x-request-id"], at: served.timeMs)
+            case .accepted, .clientHello, .closed: return true
+            case .request, .data: break
             }
+            let id = served.fields["x-request-id"]
+            guard contains(id, at: served.timeMs) else { return false }
+            if id != nil, !requests.isEmpty { return true }
+            // Proxies that tell of a use later, when it is over, have one flow at a time.
+            let last = uses.last { $0.timeMs >= beganMs && $0.timeMs <= served.timeMs }
+            return owner == nil || last == nil || last?.connection == owner
         }
     }
 
@@ -108,10 +118,11 @@ package struct ObservationLog: Sendable {
     ) -> Hop {
         var hop = Hop(tuple: tuple, isOutbound: isOutside(tuple.destination.address))
         hop.agent = agent(behind: tuple, sinceMs: sinceMs)
+        let taken = (upstreamUses[SocketKey(tuple)] ?? []).filter { $0.tuple == tuple }
         for form in forms(of: tuple) {
             hop.packets += (packets[form] ?? []).filter { $0.timeMs >= sinceMs }
             hop.drops += (drops[form] ?? []).filter { $0.timeMs >= sinceMs }
-            hop.served += (served[form] ?? []).filter { $0.timeMs >= sinceMs && part.contains($0) }
+            hop.served += (served[form] ?? []).filter { $0.timeMs >= sinceMs && part.contains($0, uses: taken) }
             hop.names += (names[form] ?? []).filter { $0.timeMs >= sinceMs }
             // A chain longer than any mesh's is a loop; what lies beyond it would repeat.
             guard depth < 8 else { continue }
@@ -127,6 +138,7 @@ package struct ObservationLog: Sendable {
                 var ownPart = part
                 ownPart.requests.formUnion(records.compactMap { $0.fields["request_id"] })
                 ownPart.requests.formUnion(uses.compactMap(\.request))
+                ownPart.owner = connection
                 hop.proxied.append(
                     ProxiedHop(
                         connection: connection, accepted: acceptance, records: records,

@@ -154,6 +154,14 @@ import Testing
             served(shared, at: 13), http(other, at: 14),
         ])
         #expect(again.hop(for: second, sinceMs: 10).ends.map { $0.served.map(\.timeMs) } == [[13]])
+        // Two flows at a time, and each has its turn on the connection.
+        let turns = self.log([
+            accepted(sidecar, first, at: 1), accepted(other, second, at: 2), connecting(other, shared, at: 3),
+            served(shared, at: 4), connecting(sidecar, shared, reused: true, at: 5), served(shared, at: 6),
+            http(sidecar, at: 7), http(other, at: 8),
+        ])
+        #expect(turns.hop(for: first, sinceMs: 0).ends.map { $0.served.map(\.timeMs) } == [[6]])
+        #expect(turns.hop(for: second, sinceMs: 0).ends.map { $0.served.map(\.timeMs) } == [[4]])
     }
 
     @Test("a TCP connection behind a pooled one is the flow's, though older than the flow")
