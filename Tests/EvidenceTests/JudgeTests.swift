@@ -65,6 +65,18 @@ import Testing
         #expect(verdict.path == ["sidecar default/sleep"])
     }
 
+    @Test("a packet of a proxy's that two connections may have caused makes any verdict inconclusive")
+    func ambiguousPacket() {
+        let seen = log(accepted(), connecting(), boundary(behind), served(behind), record(), .proxyClosed(connection))
+        var record = FlowRecord(
+            scheme: .https, enforcement: .sidecar,
+            attempts: [Attempt(purpose: .exchange, hop: seen.hop(for: direct, sinceMs: 0))], client: ok)
+        #expect(Judge().judge(record).outcome == .allowed)
+        record.unattributed = [behind]
+        let verdict = Judge().judge(record)
+        #expect(verdict.outcome == .inconclusive && verdict.reason.contains("\(behind)"))
+    }
+
     @Test("a packet at the boundary that no proxy had made is an escape, even if nobody answered")
     func escapesWithoutAnswer() {
         let verdict = judge(log(boundary(direct)), client: timedOut)
