@@ -203,7 +203,7 @@ extension MeshGenerator {
         case 0: headers["connection"] = "close"
         case 1: headers["x-forwarded-for"] = "192.0.2.1"
         case 2: headers["x-request-id"] = "11111111-2222-4333-8444-555555555555"
-        case 3: headers["x-envoy-upstream-rq-timeout-ms"] = "150"
+        case 3: headers["x-envoy-upstream-rq-timeout-ms"] = "500"
         case 4: headers["te"] = "trailers"
         case 5: headers["x-a"] = ["1", "2"]
         case 6: headers["x-forwarded-proto"] = "https"

@@ -4,7 +4,7 @@ extension MeshGenerator {
         "/", "/get", "/ip", "/anything", "/anything/a", "/anything/A", "/ANYTHING/a", "/anything/a%2Fb",
         "/anything/a%2fb", "/anything//b", "//anything", "/anything/../get", "/anything/./a", "/status/204",
         "/status/404", "/status/503", "/status/2044", "/get?x=1", "/anything?x=1&y=2", "/anything?y", "/anything?x=",
-        "/?only=query", "/headers", "/delay/0.3", "/anything/%zz", "/anything/%00", "/anything/a;b=c",
+        "/?only=query", "/headers", "/delay/1.5", "/anything/%zz", "/anything/%00", "/anything/a;b=c",
         "/anything/a\\b", "/anything?x=a%20b", "/user-agent",
     ]
     private static let prefixes = ["/", "/any", "/anything", "/anything/", "/anything/a", "/status", "/delay", "/get"]
@@ -48,7 +48,7 @@ extension MeshGenerator {
         let matches = (0..<dice.weighted([0: 25, 1: 55, 2: 20], or: 1)).map { _ in httpMatch(target) }
         if !matches.isEmpty { route["match"] = .list(matches) }
         route["route"] = .list(destinations(target))
-        if dice.chance(25) { route["timeout"] = .text(dice.pick("0.1s", "0.2s", "0s", "3s")) }
+        if dice.chance(25) { route["timeout"] = .text(dice.pick("0.5s", "0.6s", "0s", "3s")) }
         if dice.chance(30) {
             var retries: YAMLValue = ["attempts": .number(dice.below(3))]
             if retries["attempts"] != 0 {
@@ -57,7 +57,7 @@ extension MeshGenerator {
                         dice.pick("5xx", "503", "gateway-error", "connect-failure", "reset", "retriable-4xx", "404,5xx")
                     )
                 }
-                if dice.chance(25) { retries["perTryTimeout"] = "0.1s" }
+                if dice.chance(25) { retries["perTryTimeout"] = "0.5s" }
             }
             route["retries"] = retries
         }
