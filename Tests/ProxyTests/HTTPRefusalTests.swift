@@ -97,6 +97,17 @@ import Testing
         }
     }
 
+    @Test("a refused request has no route in the log, even one with its own x-forwarded-proto: a known difference")
+    func routeOfRefused() async throws {
+        try await TestBench.run({ .http(at: $0, hosts: [.blockAll], clusters: []) }) { bench in
+            let client = try bench.connect()
+            try client.send("GET /%00 HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: https\r\n\r\n")
+            #expect(try client.receiveMessage().head.hasPrefix("HTTP/1.1 400 "))
+            let record = try #require(bench.record())
+            #expect(record.responseCodeDetails == "path_normalization_failed" && record.routeName == nil)
+        }
+    }
+
     @Test("a bad chunk inside a body ends both sides")
     func badChunk() async throws {
         let cut = Collector<Bool>()
