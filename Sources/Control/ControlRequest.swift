@@ -62,13 +62,20 @@ package struct ApplyRequest: Codable, Sendable, Equatable {
     package var manifests: [ManifestText]
     /// For objects that name none.
     package var namespace: String
-    /// `create`: an object that exists already is an error.
-    package var isCreation: Bool
+    package var verb: Verb
 
-    package init(manifests: [ManifestText], namespace: String = "default", isCreation: Bool = false) {
+    package enum Verb: String, Codable, Sendable {
+        case apply
+        /// An object that exists already is an error.
+        case create
+        /// An object that does not exist is an error.
+        case replace
+    }
+
+    package init(manifests: [ManifestText], namespace: String = "default", verb: Verb = .apply) {
         self.manifests = manifests
         self.namespace = namespace
-        self.isCreation = isCreation
+        self.verb = verb
     }
 }
 

@@ -143,7 +143,8 @@ struct EnvoyLogReader {
         }
         var record = line.record(streamID: stream.number)
         record.origin =
-            origins.ofDenial(line) ?? line.routeOrigin ?? stream.origin ?? (record.kind == .tcp ? origins.ofCluster(line) : nil)
+            origins.ofDenial(line) ?? line.routeOrigin ?? stream.origin
+            ?? (record.kind == .tcp ? origins.ofCluster(line) : nil)
         if line.unlogged != true { reading.entry = (record, line.userLine) }
         reading.events.append(.record(connection: number, record))
         guard connections[number]?.streams.isEmpty != false else { return }

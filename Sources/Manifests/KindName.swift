@@ -11,6 +11,14 @@ package struct KindName: Sendable, Hashable {
     /// `virtualservices.networking.istio.io`: what kubectl says when there is none.
     package var qualifiedPlural: String { group.isEmpty ? plural : "\(plural).\(group)" }
 
+    /// The name of a kind that is known, and changes nothing about who may reach what; nil of any other.
+    package init?(harmless kind: String, apiVersion: String) {
+        guard UnreadKinds.harmless.contains(kind) else { return nil }
+        self.kind = kind
+        group = apiVersion.contains("/") ? String(apiVersion.prefix { $0 != "/" }) : ""
+        isClusterScoped = kind.hasPrefix("Cluster") || kind == "CustomResourceDefinition"
+    }
+
     init(_ kind: ResourceKind) {
         (self.kind, group, isClusterScoped) = (kind.kind, kind.group, kind.isClusterScoped)
     }

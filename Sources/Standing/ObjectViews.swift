@@ -35,6 +35,7 @@ struct ObjectViews {
             switch kind.kind {
             case Pod.kind: plan.pods.map { pod($0.pod, kind) }
             case Namespace.kind: namespaces(kind)
+            case ConfigMap.kind: applied(kind) + [meshConfiguration(kind)].compactMap(\.self)
             default: applied(kind)
             }
         return views.filter { kind.isClusterScoped || namespace == nil || $0.namespace == namespace }
@@ -59,6 +60,7 @@ struct ObjectViews {
             switch resource {
             case is Workload where ["Deployment", "StatefulSet", "ReplicaSet", "DaemonSet"].contains(kind.kind):
                 view.cells = ["\(pods.count)/\(pods.count)"]
+            case let map as ConfigMap: view.cells = ["\(map.data.count)"]
             case let service as Service:
                 view.cells = Self.cells(of: service, addresses: addresses(of: service))
             default: break
@@ -105,6 +107,26 @@ struct ObjectViews {
             view.cells = ["Active"]
             return view
         }
+    }
+
+    // MARK: Istio's ConfigMap
+
+    /// Where the scenario sets the mesh's configuration itself, the ConfigMap that Istio would have it in.
+    private func meshConfiguration(_ kind: KindName) -> ObjectView? {
+        guard state.resources.resource(ConfigMap.self, "istio-system", "istio") == nil else { return nil }
+        let location = SourceLocation(file: "configmap/istio")
+        let metadata = ObjectMeta(name: "istio", namespace: "istio-system", location: location)
+        let config = state.mesh().config
+        let mode = config.outboundTrafficPolicy?.value == .registryOnly ? "REGISTRY_ONLY" : "ALLOW_ANY"
+        let log = config.accessLogFile.map { "accessLogFile: \"\($0)\"\n" } ?? ""
+        let document = Self.made(kind.kind, "v1", metadata)
+            .changing(["metadata", "namespace"]) { _ in .string("istio-system", at: location) }
+            .changing(["data", "mesh"]) { _ in
+                .string("\(log)outboundTrafficPolicy:\n  mode: \(mode)\n", at: location)
+            }
+        return ObjectView(
+            kind: kind, namespace: "istio-system", name: "istio", labels: [:], document: document,
+            created: age(ResourceID(kind: kind.kind, namespace: "istio-system", name: "istio")), cells: ["1"])
     }
 
     // MARK: Services

@@ -13,31 +13,52 @@ extension StandingLab {
     // MARK: apply, create
 
     func apply(_ request: ApplyRequest) async throws -> ChangeReport {
-        let resources = try Self.read(request.manifests, namespace: request.namespace)
-        guard !resources.isEmpty else { throw Refusal("error: no objects passed to apply") }
-        let (lines, notes) = try await change { draft in
+        let (resources, others) = try Self.read(request.manifests, namespace: request.namespace)
+        guard !resources.isEmpty || !others.isEmpty else {
+            throw Refusal("error: no objects passed to \(request.verb.rawValue)")
+        }
+        var (lines, notes) = try await change { draft in
             try resources.map { resource in
                 let name = try Self.name(of: resource)
                 let existing = draft.state.resources.all.first { $0.id == resource.id }
-                if request.isCreation, existing != nil {
+                if request.verb == .create, existing != nil {
                     throw Refusal(
                         "Error from server (AlreadyExists): \(name.kind.qualifiedPlural) \"\(name.name)\" already exists"
                     )
                 }
+                if request.verb == .replace, existing == nil, !Self.isImplied(resource) {
+                    throw Refusal(
+                        "Error from server (NotFound): \(name.kind.qualifiedPlural) \"\(name.name)\" not found")
+                }
                 draft.state.apply(resource)
+                if request.verb == .replace { return "\(name.kind.qualified)/\(name.name) replaced" }
                 let verb =
                     existing.map { Self.isSame($0, resource) ? "unchanged" : "configured" } ?? "created"
                 return "\(name.kind.qualified)/\(name.name) \(verb)"
             }
         }
+        lines += others.map { other in
+            let isNew = irrelevant.insert(other).inserted
+            return "\(other.kind.qualified)/\(other.name) \(isNew ? "created" : "unchanged")"
+        }
         return ChangeReport(lines: lines, notes: notes)
+    }
+
+    /// The ConfigMap that every installation of Istio has, also where no manifest gives it.
+    private static func isImplied(_ resource: any Resource) -> Bool {
+        resource.id == ResourceID(kind: ConfigMap.kind, namespace: "istio-system", name: "istio")
     }
 
     // MARK: delete
 
     func delete(_ request: DeleteRequest) async throws -> ChangeReport {
-        let named = try Self.read(request.manifests, namespace: request.namespace)
-        let (lines, notes) = try await change { draft in
+        let (named, others) = try Self.read(request.manifests, namespace: request.namespace)
+        let present = others.filter(irrelevant.contains)
+        if let missing = others.first(where: { !irrelevant.contains($0) }), !request.ignoresNotFound {
+            throw Refusal(
+                "Error from server (NotFound): \(missing.kind.qualifiedPlural) \"\(missing.name)\" not found")
+        }
+        var (lines, notes) = try await change { draft in
             var lines: [String] = []
             func notFound(_ kind: KindName, _ name: String) throws {
                 if request.ignoresNotFound { return }
@@ -80,6 +101,8 @@ extension StandingLab {
             }
             return lines
         }
+        irrelevant.subtract(present)
+        lines += present.map { "\($0.kind.qualified) \"\($0.name)\" deleted" }
         return ChangeReport(lines: lines, notes: notes)
     }
 
@@ -212,8 +235,10 @@ extension StandingLab {
 
     // MARK: Reading what was typed
 
-    /// The objects of manifests; `namespace` is for those that name none.
-    private static func read(_ manifests: [ManifestText], namespace: String) throws -> [any Resource] {
+    /// The objects of manifests, and those that are only remembered; `namespace` is for those that name none.
+    private static func read(
+        _ manifests: [ManifestText], namespace: String
+    ) throws -> (resources: [any Resource], others: [IrrelevantObject]) {
         var documents: [ManifestNode] = []
         var diagnostics: [Diagnostic] = []
         for manifest in manifests {
@@ -223,7 +248,7 @@ extension StandingLab {
         }
         let read = ManifestReader.read(documents: documents)
         if let problem = Refusal(of: diagnostics + read.diagnostics) { throw problem }
-        return read.value
+        return (read.value, documents.compactMap { IrrelevantObject($0, namespace: namespace) })
     }
 
     private static func defaulting(_ document: ManifestNode, to namespace: String) -> ManifestNode {
@@ -260,6 +285,22 @@ extension StandingLab {
         guard let text, !text.isEmpty else { return { _ in true } }
         let selector = try LabelExpression(text)
         return selector.matches
+    }
+}
+
+/// An object that changes nothing about who may reach what: remembered, so that it can be deleted.
+struct IrrelevantObject: Sendable, Hashable {
+    var kind: KindName
+    var namespace: String
+    var name: String
+
+    init?(_ document: ManifestNode, namespace: String) {
+        guard let word = document["kind"]?.text, let version = document["apiVersion"]?.text,
+            let kind = KindName(harmless: word, apiVersion: version), let name = document["metadata"]?["name"]?.text
+        else { return nil }
+        self.kind = kind
+        self.namespace = kind.isClusterScoped ? "" : document["metadata"]?["namespace"]?.text ?? namespace
+        self.name = name
     }
 }
 

@@ -86,7 +86,7 @@ struct ObjectTable {
         "Pod": (["READY", "STATUS", "RESTARTS"], ["IP", "NODE"]),
         "Service": (["TYPE", "CLUSTER-IP", "EXTERNAL-IP", "PORT(S)"], []),
         "Deployment": (["READY"], []), "StatefulSet": (["READY"], []), "ReplicaSet": (["READY"], []),
-        "DaemonSet": (["READY"], []), "Namespace": (["STATUS"], []),
+        "DaemonSet": (["READY"], []), "ConfigMap": (["DATA"], []), "Namespace": (["STATUS"], []),
     ]
 
     func text(_ objects: [ObjectView], showsNamespace: Bool, prefixesKind: Bool) -> String {

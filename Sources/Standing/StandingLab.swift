@@ -17,6 +17,8 @@ package actor StandingLab {
     private(set) var state: ClusterState
     private(set) var plan: LabPlan
     private var planner: LabPlanner
+    /// Objects that were applied and do not matter here.
+    var irrelevant: Set<IrrelevantObject> = []
     /// What has been said of the cluster as it is; it is not said at every change again.
     private var known: Set<Diagnostic> = []
     /// When each object was first applied.

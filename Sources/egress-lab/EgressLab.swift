@@ -17,7 +17,8 @@ struct EgressLab: AsyncParsableCommand {
         subcommands: [
             RunCommand.self, ValidateCommand.self, RenderCommand.self, DoctorCommand.self, ProxyCommand.self,
             UpCommand.self, DownCommand.self, StatusCommand.self, ExecCommand.self, ApplyCommand.self,
-            CreateCommand.self, DeleteCommand.self, GetCommand.self, LogsCommand.self, StatsCommand.self,
+            CreateCommand.self, ReplaceCommand.self, DeleteCommand.self, GetCommand.self, LogsCommand.self,
+            StatsCommand.self,
             LabelCommand.self, AnnotateCommand.self, SetCommand.self, RestartCommand.self, RolloutCommand.self,
             OutboundTrafficPolicyCommand.self, WorkerCommand.self, StandingLabCommand.self,
         ])

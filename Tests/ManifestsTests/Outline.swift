@@ -37,7 +37,8 @@ enum Outline {
             let place = mirror.children.first { $0.value is SourceLocation }?.value as? SourceLocation
             let name = "\(type(of: value))" + (place.map { " @\($0.line):\($0.column)" } ?? "")
             lines.append(head + name)
-            for child in mirror.children where !(child.value is SourceLocation) {
+            // What was written is not what was made of it.
+            for child in mirror.children where !(child.value is SourceLocation) && child.label != "document" {
                 write(child.label ?? "", child.value, depth + 1, &lines)
             }
         case .enum where !mirror.children.isEmpty && !(value is any CustomStringConvertible):

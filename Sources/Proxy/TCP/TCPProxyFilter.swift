@@ -136,7 +136,8 @@ final class TCPProxyFilter: @unchecked Sendable {
         leaveTimer?.cancel()
         record.upstreamLocalAddress = UpstreamDialer.localEndpoint(channel)
         state = .relaying
-        let idleTimer = IdleTimer(limitMs: model.idleTimeoutMs ?? Self.defaultIdleTimeoutMs, loop: worker.loop) { [weak self] in
+        let idleTimer = IdleTimer(limitMs: model.idleTimeoutMs ?? Self.defaultIdleTimeoutMs, loop: worker.loop) {
+            [weak self] in
             self?.idleTooLong()
         }
         self.idleTimer = idleTimer

@@ -17,6 +17,23 @@ struct ApplyCommand: ParsableCommand {
     }
 }
 
+/// `replace -f`.
+struct ReplaceCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "replace", abstract: "Changes objects of a lab; it is an error if they don't exist.")
+
+    @OptionGroup var files: ManifestFiles
+    @OptionGroup var namespace: NamespaceOption
+    @OptionGroup var lab: LabOptions
+
+    func run() throws {
+        guard !files.paths.isEmpty else { throw Failure.input("error: must specify one of -f") }
+        let texts = try files.texts()
+        try LabClient(lab).run(
+            .apply(ApplyRequest(manifests: texts, namespace: namespace.namespace ?? "default", verb: .replace)))
+    }
+}
+
 /// `delete -f FILE`, `delete KIND NAME…`.
 struct DeleteCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

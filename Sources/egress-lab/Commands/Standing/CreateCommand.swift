@@ -11,13 +11,13 @@ struct CreateCommand: ParsableCommand {
 
     /// Creates one object, which is built here as JSON: every YAML reader takes it.
     private static func create(
-        _ object: [String: Any], _ namespace: NamespaceOption, _ lab: LabOptions
+        _ object: [String: Any], in namespace: String?, _ lab: LabOptions
     ) throws {
         let data = try JSONSerialization.data(withJSONObject: object, options: [.sortedKeys])
         let manifest = ManifestText(file: "command line", text: String(decoding: data, as: UTF8.self))
         try LabClient(lab).run(
             .apply(
-                ApplyRequest(manifests: [manifest], namespace: namespace.namespace ?? "default", isCreation: true)))
+                ApplyRequest(manifests: [manifest], namespace: namespace ?? "default", verb: .create)))
     }
 
     struct FromFile: ParsableCommand {
@@ -34,7 +34,7 @@ struct CreateCommand: ParsableCommand {
             let texts = try files.texts()
             try LabClient(lab).run(
                 .apply(
-                    ApplyRequest(manifests: texts, namespace: namespace.namespace ?? "default", isCreation: true)))
+                    ApplyRequest(manifests: texts, namespace: namespace.namespace ?? "default", verb: .create)))
         }
     }
 
@@ -46,7 +46,7 @@ struct CreateCommand: ParsableCommand {
 
         func run() throws {
             try create(
-                ["apiVersion": "v1", "kind": "Namespace", "metadata": ["name": name]], NamespaceOption(), lab)
+                ["apiVersion": "v1", "kind": "Namespace", "metadata": ["name": name]], in: nil, lab)
         }
     }
 
@@ -59,7 +59,8 @@ struct CreateCommand: ParsableCommand {
 
         func run() throws {
             try create(
-                ["apiVersion": "v1", "kind": "ServiceAccount", "metadata": ["name": name]], namespace, lab)
+                ["apiVersion": "v1", "kind": "ServiceAccount", "metadata": ["name": name]], in: namespace.namespace, lab
+            )
         }
     }
 
@@ -104,7 +105,7 @@ struct CreateCommand: ParsableCommand {
         func run() throws {
             try create(
                 ["apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": name], "data": try data.values()],
-                namespace, lab)
+                in: namespace.namespace, lab)
         }
     }
 
@@ -125,7 +126,7 @@ struct CreateCommand: ParsableCommand {
                     [
                         "apiVersion": "v1", "kind": "Secret", "metadata": ["name": name], "type": "Opaque",
                         "stringData": try data.values(),
-                    ], namespace, lab)
+                    ], in: namespace.namespace, lab)
             }
         }
 
@@ -146,7 +147,7 @@ struct CreateCommand: ParsableCommand {
                         "stringData": [
                             "tls.crt": try ManifestFiles.text(of: cert), "tls.key": try ManifestFiles.text(of: key),
                         ],
-                    ], namespace, lab)
+                    ], in: namespace.namespace, lab)
             }
         }
     }

@@ -6,8 +6,14 @@ import Netlink
 
 /// Which of the labs that stay up a command is for.
 struct LabOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Which lab, where several are up.", valueName: "name"))
+    @Option(help: ArgumentHelp("Which lab, where several are up. (default: $EGRESS_LAB_NAME)", valueName: "name"))
     var name: String?
+
+    /// The name given, else the environment's.
+    var chosen: String? { name ?? Self.environment }
+    static var environment: String? {
+        ProcessInfo.processInfo.environment["EGRESS_LAB_NAME"].flatMap { $0.isEmpty ? nil : $0 }
+    }
 }
 
 /// A command's side of a request to a lab.
@@ -21,7 +27,7 @@ struct LabClient {
                 status: .cannotRun, message: "egress-lab: labs are root's alone; run this with sudo")
         }
         do {
-            connection = try LabRegistry().connect(options.name)
+            connection = try LabRegistry().connect(options.chosen)
         } catch let failure as LabRegistry.Failure {
             throw Failure.input("\(failure)")
         } catch {
@@ -32,6 +38,9 @@ struct LabClient {
     /// Sends the request, prints what comes back, and ends the command with the answer's status.
     func run(_ request: ControlRequest, descriptors: [Int32] = []) throws -> Never {
         let status = try answer(to: request, descriptors: descriptors)
+        if case .execute = request, status != 0 {
+            Console.diagnose("command terminated with exit code \(status)")
+        }
         // Beyond the tool's own statuses: a command in a pod has its own.
         exit(status)
     }

@@ -16,8 +16,8 @@ struct UpCommand: AsyncParsableCommand {
     @Argument(help: "A scenario, or a file or directory of manifests.", completion: .file())
     var path: String
 
-    @Option(help: ArgumentHelp("What the lab is called.", valueName: "name"))
-    var name = LabRegistry.defaultName
+    @Option(help: ArgumentHelp("What the lab is called. (default: $EGRESS_LAB_NAME, else lab)", valueName: "name"))
+    var name: String = LabOptions.environment ?? LabRegistry.defaultName
 
     @Option(help: ArgumentHelp("What runs as proxies: bundled or envoy.", valueName: "name"))
     var dataPlane: Scenario.DataPlaneKind?
