@@ -156,6 +156,52 @@ struct NodeRulesetTests {
         Golden.expect(KubernetesFixture.plan("").internet.ruleset.text, equals: "internet.nft")
     }
 
+    @Test("a packet meets the same rules among 300 pods as among 3, and no other pods' policies")
+    func packetCost() throws {
+        func chains(pods: Int, strangers: Int) throws -> [String: Int] {
+            let policies = (0..<strangers).map { number in
+                NodeCase.policy("p\(number)", namespace: "other", "{podSelector: {matchLabels: {number: n\(number)}}}")
+            }
+            let own = """
+                apiVersion: policy.networking.k8s.io/v1alpha2
+                kind: ClusterNetworkPolicy
+                metadata: {name: c}
+                spec:
+                  tier: Admin
+                  priority: 1
+                  subject: {namespaces: {matchLabels: {kubernetes.io/metadata.name: default}}}
+                  ingress: [{action: Deny, from: [{namespaces: {matchLabels: {team: x}}}]}]
+
+                """
+            let yaml =
+                (0..<pods).map { KubernetesFixture.pod("web-\($0)", labels: "{app: web}") }.joined()
+                + (0..<strangers).map {
+                    KubernetesFixture.pod("s-\($0)", namespace: "other", labels: "{number: n\($0)}")
+                }.joined()
+                + KubernetesFixture.namespace("teamx", "{team: x}")
+                + KubernetesFixture.pod("x", namespace: "teamx")
+                + NodeCase.policy(
+                    "web",
+                    """
+                    {podSelector: {matchLabels: {app: web}}, policyTypes: [Ingress, Egress], \
+                    ingress: [{from: [{podSelector: {}}]}]}
+                    """) + policies.joined() + own
+            let table = try #require(KubernetesFixture.plan(yaml).node.policyTable)
+            // What a packet to the first pod goes through: the base chains, and what their maps lead to.
+            let link = Value.interface("veth2")
+            let jumps = table.sets.flatMap(\.elements).filter { $0.key == [link] }.compactMap(\.verdict?.text)
+            var counts: [String: Int] = [:]
+            for chain in table.chains
+            where chain.base != nil || jumps.contains(where: { $0.hasSuffix(" \(chain.name)") }) {
+                counts[chain.base == nil ? "own" : chain.name, default: 0] += chain.rules.count
+            }
+            return counts
+        }
+        let few = try chains(pods: 3, strangers: 1)
+        #expect(try chains(pods: 300, strangers: 50) == few)
+        #expect(few["own"] ?? 0 > 5)
+    }
+
     @Test("1000 pods and 200 policies are planned in a moment")
     func large() {
         let pods = (0..<20).map { number in
