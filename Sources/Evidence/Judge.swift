@@ -90,6 +90,12 @@ package struct Judge: Sendable {
 
     private func failed(_ exchanges: [Finding], _ findings: [Finding], _ record: FlowRecord) -> FlowVerdict {
         let error = record.client.error ?? "no error"
+        if let drop = exchanges.lazy.flatMap(\.attempt.hop.allDrops).first(where: \.isTranslation) {
+            return FlowVerdict(
+                outcome: .failed, path: exchanges.last?.path ?? [],
+                reason: "\(drop.at) dropped \(drop.tuple): Service \(drop.pod) has no endpoint there, and its traffic"
+                    + " policy is Local")
+        }
         if let proxied = exchanges.last(where: { $0.proxyFailure != nil }), let failure = proxied.proxyFailure {
             return FlowVerdict(
                 outcome: .failed, by: failure.by, path: proxied.path, reason: failure.reason, causes: failure.causes)
@@ -206,7 +212,7 @@ private struct Finding {
                 }
             }
         }
-        if let drop = hop.allDrops.first {
+        if let drop = hop.allDrops.first(where: { !$0.isTranslation }) {
             return Denial(
                 by: drop.by,
                 reason: "\(drop.at) dropped \(drop.tuple) (\(drop.direction) of \(drop.pod))", causes: drop.policies)

@@ -42,12 +42,16 @@ package struct DropSeen: Sendable, Equatable {
     /// Whose rule it is: a policy's on a node, or the cluster's firewall's.
     package var by: Enforcer
     package var tuple: FiveTuple
-    /// `egress` or `ingress`, of `pod`.
+    /// `egress` or `ingress`, of `pod`; or `translation`, where a Service (then `pod`) leads nowhere on this node.
     package var direction: String
     package var pod: String
     /// The policies that isolate the pod, as origins.
     package var policies: [String]
     package var timeMs: Double
+
+    package static let translation = "translation"
+    /// No policy had a say in it.
+    var isTranslation: Bool { direction == Self.translation }
 
     package init(
         at: String, by: Enforcer = .networkPolicy, tuple: FiveTuple, direction: String, pod: String,

@@ -63,11 +63,9 @@ package struct ObservationLog: Sendable {
         guard let targets = translations[tuple.destination] else { return [tuple] }
         return [tuple]
             + targets.sorted().flatMap { target -> [FiveTuple] in
-                // On the way back to the caller the node puts its own address in the place of the source's; the port
-                // stays.
-                let sources =
-                    target.address == tuple.source.address
-                    ? nodeAddresses.filter { $0.family == target.address.family } : []
+                // On the way back to the caller, and for calls to node ports and load balancers, the node puts its own
+                // address in the place of the source's; the port stays.
+                let sources = nodeAddresses.filter { $0.family == target.address.family }
                 return ([tuple.source.address] + sources).map {
                     FiveTuple(tuple.transport, from: IPEndpoint($0, tuple.source.port), to: target)
                 }
@@ -121,6 +119,8 @@ package struct ObservationLog: Sendable {
         let taken = (upstreamUses[SocketKey(tuple)] ?? []).filter { $0.tuple == tuple }
         for form in forms(of: tuple) {
             hop.packets += (packets[form] ?? []).filter { $0.timeMs >= sinceMs }
+            // A Service may lead outside.
+            if hop.packets.contains(where: { isOutside($0.tuple.destination.address) }) { hop.isOutbound = true }
             hop.drops += (drops[form] ?? []).filter { $0.timeMs >= sinceMs }
             hop.served += (served[form] ?? []).filter { $0.timeMs >= sinceMs && part.contains($0, uses: taken) }
             hop.names += (names[form] ?? []).filter { $0.timeMs >= sinceMs }

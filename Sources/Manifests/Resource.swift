@@ -23,6 +23,10 @@ package struct ObjectMeta: Sendable, Equatable {
     package var annotations: [String: Located<String>]
     /// Seconds since 1970; resources without one are aged by the order in which they were applied.
     package var creationTimestamp: Double?
+    /// The object that made this one, in a dump of a live cluster.
+    package var controller: Controller?
+    /// True for what is about to go (`deletionTimestamp`).
+    package var isTerminating: Bool
     /// Where the resource begins.
     package var location: SourceLocation
     /// What the user wrote, whole; nil for what the lab made up.
@@ -32,14 +36,16 @@ package struct ObjectMeta: Sendable, Equatable {
 
     package init(
         name: String, namespace: String = "default", labels: [String: String] = [:],
-        annotations: [String: Located<String>] = [:], creationTimestamp: Double? = nil, location: SourceLocation,
-        document: SourceDocument? = nil
+        annotations: [String: Located<String>] = [:], creationTimestamp: Double? = nil, controller: Controller? = nil,
+        isTerminating: Bool = false, location: SourceLocation, document: SourceDocument? = nil
     ) {
         self.name = name
         self.namespace = namespace
         self.labels = labels
         self.annotations = annotations
         self.creationTimestamp = creationTimestamp
+        self.controller = controller
+        self.isTerminating = isTerminating
         self.location = location
         self.document = document
     }
@@ -54,6 +60,17 @@ package struct SourceDocument: Sendable, Equatable {
     package init(_ node: ManifestNode) { self.node = node }
 
     package static func == (_: Self, _: Self) -> Bool { true }
+}
+
+/// The element of `ownerReferences` that says `controller: true`.
+package struct Controller: Sendable, Equatable {
+    package var kind: String
+    package var name: String
+
+    package init(kind: String, name: String) {
+        self.kind = kind
+        self.name = name
+    }
 }
 
 /// A typed Kubernetes or Istio object.

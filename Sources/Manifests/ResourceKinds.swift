@@ -57,7 +57,13 @@ enum ResourceKinds {
         ResourceKind("DaemonSet", "apps", ["v1"], retired: ["extensions/v1beta1", "apps/v1beta2"]) {
             Workload(reading: $0, as: .daemonSet)
         },
+        ResourceKind("ReplicationController", "", ["v1"]) { Workload(reading: $0, as: .replicationController) },
         ResourceKind("Job", "batch", ["v1"]) { Workload(reading: $0, as: .job) },
+        ResourceKind("CronJob", "batch", ["v1"], retired: ["batch/v1beta1"]) { Workload(readingCronJob: $0) },
+        ResourceKind("EndpointSlice", "discovery.k8s.io", ["v1"], retired: ["discovery.k8s.io/v1beta1"]) {
+            EndpointSlice(reading: $0)
+        },
+        ResourceKind("Endpoints", "", ["v1"]) { EndpointSlice.reading(older: $0) },
         ResourceKind("NetworkPolicy", "networking.k8s.io", ["v1"], retired: ["extensions/v1beta1"]) {
             NetworkPolicy(reading: $0)
         },
@@ -110,12 +116,11 @@ enum ResourceKinds {
 enum UnreadKinds {
     /// Ignoring these would give wrong verdicts, so they are refused.
     static let consequential: Set<String> = [
-        "CiliumClusterwideNetworkPolicy",
-        "CiliumEgressGatewayPolicy", "CiliumNetworkPolicy", "CronJob", "EgressFirewall", "EgressNetworkPolicy",
-        "EndpointSlice", "Endpoints", "EnvoyFilter",
+        "CiliumClusterwideNetworkPolicy", "CiliumEgressGatewayPolicy", "CiliumNetworkPolicy", "EgressFirewall",
+        "EgressNetworkPolicy", "EnvoyFilter",
         // Istio's own Gateway is read; this is the one of the Gateway API.
         "FQDNNetworkPolicy", "Gateway", "GlobalNetworkPolicy", "GlobalNetworkSet", "GRPCRoute", "HTTPRoute",
-        "IstioControlPlane", "NetworkPolicy", "NetworkSet", "ProxyConfig", "ReplicationController",
+        "IstioControlPlane", "NetworkPolicy", "NetworkSet", "ProxyConfig",
         "RequestAuthentication", "SecurityGroupPolicy", "TCPRoute", "TLSRoute", "Telemetry", "WasmPlugin",
         "WorkloadGroup",
     ]

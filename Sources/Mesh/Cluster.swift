@@ -66,12 +66,14 @@ package struct ClusterPod: Sendable {
     package var capture: CaptureSettings?
     /// True for a gateway: its proxy listens itself, nothing is captured.
     package var isRouter: Bool
+    /// Services lead to no pod that is not ready.
+    package var isReady: Bool
     package var origin: Origin
 
     package init(
         id: PodID, workload: String, workloadKind: String, index: Int, generation: Int, addresses: [IPAddress],
         labels: [String: String], annotations: [String: Located<String>], spec: PodSpec, node: String,
-        capture: CaptureSettings? = nil, isRouter: Bool = false, origin: Origin
+        capture: CaptureSettings? = nil, isRouter: Bool = false, isReady: Bool = true, origin: Origin
     ) {
         self.id = id
         self.workload = workload
@@ -85,6 +87,7 @@ package struct ClusterPod: Sendable {
         self.node = node
         self.capture = capture
         self.isRouter = isRouter
+        self.isReady = isReady
         self.origin = origin
     }
 
@@ -95,12 +98,15 @@ package struct ClusterPod: Sendable {
 package struct ClusterService: Sendable {
     package struct Port: Sendable, Equatable {
         package var port: Service.Port
-        /// Address and target port of each ready pod, of all families.
+        /// Address and target port of each ready pod, of the Service's families.
         package var endpoints: [IPEndpoint]
+        /// Where it is open on every node.
+        package var nodePort: UInt16?
 
-        package init(port: Service.Port, endpoints: [IPEndpoint]) {
+        package init(port: Service.Port, endpoints: [IPEndpoint], nodePort: UInt16? = nil) {
             self.port = port
             self.endpoints = endpoints
+            self.nodePort = nodePort
         }
     }
 
@@ -110,15 +116,26 @@ package struct ClusterService: Sendable {
     /// Empty for a headless Service.
     package var clusterIPs: [IPAddress]
     package var ports: [Port]
+    /// The pods that it selects, ready or not.
     package var pods: [PodID]
+    /// What the name of a headless Service stands for: its endpoints that are ready.
+    package var addresses: [IPAddress]
+    /// The endpoints that have names of their own below that of a headless Service, in lower case.
+    package var hosts: [String: [IPAddress]]
+    /// Addresses outside the cluster that lead to it: a load balancer's.
+    package var loadBalancerIPs: [IPAddress]
 
     package init(
-        service: Service, hostname: String, clusterIPs: [IPAddress], ports: [Port], pods: [PodID]
+        service: Service, hostname: String, clusterIPs: [IPAddress], ports: [Port], pods: [PodID],
+        addresses: [IPAddress] = [], hosts: [String: [IPAddress]] = [:], loadBalancerIPs: [IPAddress] = []
     ) {
         self.service = service
         self.hostname = hostname
         self.clusterIPs = clusterIPs
         self.ports = ports
         self.pods = pods
+        self.addresses = addresses
+        self.hosts = hosts
+        self.loadBalancerIPs = loadBalancerIPs
     }
 }

@@ -1,5 +1,5 @@
 package import Manifests
-import NetworkAddresses
+package import NetworkAddresses
 
 /// Makes the running cluster out of resources, step after step.
 ///
@@ -23,7 +23,11 @@ package struct ClusterBuilder: Sendable {
     private var services = ServiceAddressBook()
     private var allocator = AddressAllocator()
 
-    package init() {}
+    /// Addresses that manifests give to pods: the lab gives them to no other.
+    private let givenAddresses: Set<IPAddress>
+
+    /// A builder that leaves alone the addresses that any manifest of the scenario gives.
+    package init(avoiding givenAddresses: Set<IPAddress> = []) { self.givenAddresses = givenAddresses }
 
     /// The cluster that runs after `resources` were applied and `restarted` workloads were started anew.
     package mutating func build(
@@ -85,6 +89,7 @@ package struct ClusterBuilder: Sendable {
                 }
                 record.node = node
                 if record.index == 0 {
+                    while !givenAddresses.isDisjoint(with: LabNetwork.podAddresses(nextPodIndex)) { nextPodIndex += 1 }
                     record.index = nextPodIndex
                     nextPodIndex += 1
                 }
@@ -109,7 +114,7 @@ package struct ClusterBuilder: Sendable {
                     id: entry.id, workload: entry.workload, workloadKind: entry.workloadKind, index: record.index,
                     generation: record.generation, addresses: addresses, labels: entry.template.labels,
                     annotations: entry.annotations, spec: entry.spec, node: record.node,
-                    capture: record.capture, isRouter: record.isRouter, origin: entry.origin))
+                    capture: record.capture, isRouter: record.isRouter, isReady: entry.isReady, origin: entry.origin))
         }
         for reference in restarted where !pods.contains(where: { $0.isReferred(by: reference) }) {
             diagnostics.append(

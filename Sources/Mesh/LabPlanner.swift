@@ -13,7 +13,9 @@ package struct LabPlanner: Sendable {
     private let nodes: NodeDirectory
     private let boundary: ClusterBoundary?
     private let name: String
-    private var builder = ClusterBuilder()
+    /// Addresses in `internet` that lead to Services.
+    private let balancers: IPPrefixSet
+    private var builder: ClusterBuilder
 
     /// A planner for the steps of `scenario`, in order.
     package init(scenario: Scenario) {
@@ -28,12 +30,21 @@ package struct LabPlanner: Sendable {
         let given = resources.flatMap { resource -> [IPAddress] in
             switch resource {
             case let pod as Pod: pod.addresses
-            case let service as Service: service.clusterIPs
+            case let service as Service: service.clusterIPs + service.loadBalancerIPs
             default: []
             }
         }
+        builder = ClusterBuilder(avoiding: Set(given))
+        // What leads to a Service belongs to the cluster, wherever it lies.
+        balancers = IPPrefixSet(
+            LabNetwork.loadBalancerRanges
+                + resources.compactMap { $0 as? Service }.flatMap(\.loadBalancerIPs).map { IPPrefix($0) })
+        let hasBalancers = resources.contains { resource in
+            (resource as? Service)?.type == .loadBalancer || resource is IstioOperator
+        }
         clusterRanges = IPPrefixSet(
-            LabNetwork.ranges(nodeAddresses: nodes.allAddresses) + given.map { IPPrefix($0) })
+            LabNetwork.ranges(nodeAddresses: nodes.allAddresses)
+                + (hasBalancers ? LabNetwork.loadBalancerRanges : []) + given.map { IPPrefix($0) })
     }
 
     /// The lab for these resources; `restarted` names the workloads whose pods start anew.
@@ -100,7 +111,8 @@ package struct LabPlanner: Sendable {
     private func outsideClusterDiagnostics() -> [Diagnostic] {
         let ranges = LabNetwork.ranges(nodeAddresses: nodes.allAddresses)
         return internet.flatMap { host in
-            host.addresses.filter(clusterRanges.contains).map { address in
+            // A name outside may well lead to a Service's load balancer.
+            host.addresses.filter { clusterRanges.contains($0) && !balancers.contains($0) }.map { address in
                 Diagnostic(
                     .error,
                     "internet: \(host.hosts.first ?? "an entry") has the address \(address), which is the cluster's own",
@@ -127,10 +139,14 @@ package struct LabPlanner: Sendable {
     private static func translations(of cluster: Cluster) -> [IPEndpoint: Set<IPEndpoint>] {
         var result: [IPEndpoint: Set<IPEndpoint>] = [:]
         for service in cluster.services {
+            let addresses = service.clusterIPs + service.loadBalancerIPs + service.service.externalIPs
             for port in service.ports {
-                for address in service.clusterIPs {
-                    let endpoints = port.endpoints.filter { $0.address.family == address.family }
-                    result[IPEndpoint(address, port.port.number), default: []].formUnion(endpoints)
+                let nodePorts = port.nodePort.map { number in
+                    cluster.nodes.flatMap(\.addresses).map { IPEndpoint($0, number) }
+                } ?? []
+                for front in addresses.map({ IPEndpoint($0, port.port.number) }) + nodePorts {
+                    let endpoints = port.endpoints.filter { $0.address.family == front.address.family }
+                    result[front, default: []].formUnion(endpoints)
                 }
             }
         }

@@ -12,6 +12,8 @@ package struct NamedSet: Sendable, Hashable {
         package static let interval = Flags(rawValue: 4)
         /// Elements may leave by themselves.
         package static let timeout = Flags(rawValue: 16)
+        /// Rules put elements in. Such a set has a size, and here always a timeout, too.
+        package static let dynamic = Flags(rawValue: 0x20)
     }
 
     package var name: String
@@ -20,12 +22,24 @@ package struct NamedSet: Sendable, Hashable {
     package var keys: [DataType]
     package var flags: Flags
     package var elements: [SetElement]
+    /// How long an element of a dynamic set stays after it was put in last.
+    package var timeoutSeconds: Int?
+
+    /// How many elements a dynamic set holds at most; nft's own default.
+    static let dynamicSize: UInt32 = 65_535
 
     /// A set, or a map if `kind` says so.
     package init(
         name: String, kind: Kind = .set, keys: [DataType], flags: Flags = [], elements: [SetElement] = []
     ) {
         (self.name, self.kind, self.keys, self.flags, self.elements) = (name, kind, keys, flags, elements)
+    }
+
+    /// A set that `SetUpdate` fills and whose elements go after a time.
+    package static func dynamic(name: String, key: DataType, timeoutSeconds: Int) -> NamedSet {
+        var set = NamedSet(name: name, keys: [key], flags: .dynamic)
+        set.timeoutSeconds = timeoutSeconds
+        return set
     }
 
     /// A map from keys to verdicts; every element needs one.
@@ -40,8 +54,13 @@ package struct NamedSet: Sendable, Hashable {
         var lines = ["\t\(kind == .set ? "set" : "map") \(name) {"]
         let type = keys.map(\.text).joined(separator: " . ")
         lines.append("\t\ttype \(type)" + (kind == .set ? "" : " : verdict"))
-        let words = [flags.contains(.interval) ? "interval" : nil, flags.contains(.timeout) ? "timeout" : nil]
-        if !flags.isEmpty { lines.append("\t\tflags \(words.compactMap(\.self).joined(separator: ","))") }
+        if flags.contains(.dynamic) { lines.append("\t\tsize \(Self.dynamicSize)") }
+        let words = [
+            flags.contains(.dynamic) ? "dynamic" : nil, flags.contains(.interval) ? "interval" : nil,
+            flags.contains(.timeout) || timeoutSeconds != nil ? "timeout" : nil,
+        ].compactMap(\.self)
+        if !words.isEmpty { lines.append("\t\tflags \(words.joined(separator: ","))") }
+        if let timeoutSeconds { lines.append("\t\ttimeout \(Self.text(ofSeconds: timeoutSeconds))") }
         let listed = SetListing(keys: keys, flags: flags, elements: elements).texts
         if !listed.isEmpty {
             let perLine = keys.count == 1 ? keys[0].elementsPerLine : 1
@@ -51,6 +70,12 @@ package struct NamedSet: Sendable, Hashable {
             lines.append("\t\telements = { \(body.joined()) }")
         }
         return lines.joined(separator: "\n") + "\n\t}\n"
+    }
+
+    /// `3h`, `1m30s`.
+    private static func text(ofSeconds seconds: Int) -> String {
+        [(seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")]
+            .filter { $0.0 > 0 }.map { "\($0.0)\($0.1)" }.joined()
     }
 }
 

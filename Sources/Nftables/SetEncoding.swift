@@ -56,6 +56,14 @@ struct SetEncoding {
         if isInterval, isConcatenated { flags |= UInt32(NFT_SET_CONCAT.rawValue) }
         if description.flags.contains(.timeout) { flags |= UInt32(NFT_SET_TIMEOUT.rawValue) }
         if description.kind == .verdictMap { flags |= UInt32(NFT_SET_MAP.rawValue) }
+        if description.flags.contains(.dynamic) {
+            flags |= UInt32(NFT_SET_EVAL.rawValue)
+            nftnl_set_set_u32(set, UInt16(NFTNL_SET_DESC_SIZE.rawValue), NamedSet.dynamicSize)
+        }
+        if let seconds = description.timeoutSeconds {
+            flags |= UInt32(NFT_SET_TIMEOUT.rawValue)
+            nftnl_set_set_u64(set, UInt16(NFTNL_SET_TIMEOUT.rawValue), UInt64(seconds) * 1000)
+        }
         if isAnonymous { flags |= UInt32(NFT_SET_ANONYMOUS.rawValue | NFT_SET_CONSTANT.rawValue) }
         nftnl_set_set_u32(set, UInt16(NFTNL_SET_FLAGS.rawValue), flags)
         // nft packs the types of a concatenation six bits each.

@@ -114,6 +114,44 @@ struct NodeCase: CustomTestStringConvertible, Sendable {
                       ingress: [{action: Deny, from: [{namespaces: {}}]}]
 
                     """),
+        NodeCase(
+            testDescription: "node-service-types",
+            yaml: KubernetesFixture.pod("a", labels: "{app: web}") + KubernetesFixture.pod("b", labels: "{app: web}")
+                + """
+                apiVersion: v1
+                kind: Service
+                metadata: {name: door}
+                spec:
+                  {type: NodePort, selector: {app: web}, ipFamilyPolicy: SingleStack,
+                  ports: [{port: 80, targetPort: 8080, nodePort: 31000}]}
+                ---
+                apiVersion: v1
+                kind: Service
+                metadata: {name: balanced}
+                spec:
+                  {type: LoadBalancer, selector: {app: web}, externalTrafficPolicy: Local, externalIPs: [192.0.2.9],
+                  ports: [{port: 443, targetPort: 8443}]}
+                ---
+                apiVersion: v1
+                kind: Service
+                metadata: {name: sticky}
+                spec:
+                  {selector: {app: web}, sessionAffinity: ClientIP, ipFamilies: [IPv4], internalTrafficPolicy: Local,
+                  sessionAffinityConfig: {clientIP: {timeoutSeconds: 60}}, ports: [{port: 80}]}
+                ---
+                apiVersion: v1
+                kind: Service
+                metadata: {name: outside}
+                spec: {ports: [{port: 5432}], internalTrafficPolicy: Local}
+                ---
+                apiVersion: discovery.k8s.io/v1
+                kind: EndpointSlice
+                metadata: {name: outside-1, labels: {kubernetes.io/service-name: outside}}
+                addressType: IPv4
+                endpoints: [{addresses: [203.0.113.5]}, {addresses: [203.0.113.6], conditions: {ready: false}}]
+                ports: [{port: 5433}]
+
+                """),
     ]
 }
 

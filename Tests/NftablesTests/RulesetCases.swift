@@ -317,6 +317,17 @@ extension RulesetCase {
                     ]),
             ]),
         RulesetCase(
+            "sets that rules fill",
+            rules: [
+                Rule(Match([.ipSaddr], in: "near"), Verdict.goto("other")),
+                Rule(SetUpdate(.ipSaddr, in: "near"), Verdict.goto("more")),
+                Rule(SetUpdate(.ip6Saddr, in: "far")),
+            ],
+            sets: [
+                .dynamic(name: "near", key: .ipv4Address, timeoutSeconds: 10_800),
+                .dynamic(name: "far", key: .ipv6Address, timeoutSeconds: 90_061),
+            ]),
+        RulesetCase(
             "maps of interfaces and services",
             rules: [
                 Rule(VerdictMap([.metaIifname], .named("m"))),

@@ -191,6 +191,11 @@ final class DropReasons: Sendable {
     func set(_ firewall: FirewallPlan?) { state.withLockedValue { $0.firewall = firewall } }
 
     func drop(_ prefix: String, _ tuple: FiveTuple, timeMs: Double) -> DropSeen {
+        if let drop = ServiceDrop(prefix: prefix) {
+            return DropSeen(
+                at: place, tuple: tuple, direction: DropSeen.translation, pod: drop.service, policies: [],
+                timeMs: timeMs)
+        }
         let state = state.withLockedValue { $0 }
         if prefix == LabConstants.firewallPrefix, let firewall = state.firewall {
             return DropSeen(

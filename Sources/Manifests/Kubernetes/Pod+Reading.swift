@@ -5,13 +5,18 @@ extension Pod {
     init?(reading object: ObjectReader) {
         object.root.check("apiVersion kind metadata spec status")
         guard let field = object.root.required("spec"), let spec = PodSpec(reading: field) else { return nil }
-        let status = object.root["status"]
-        let addresses = (status?["podIPs"]?.list ?? []).compactMap { $0["ip"]?.ipAddress }
+        self.init(metadata: object.metadata, spec: spec)
+        guard let status = object.root["status"] else { return }
+        addresses = (status["podIPs"]?.list ?? []).compactMap { $0["ip"]?.ipAddress }
+        if addresses.isEmpty, let address = status["podIP"], address.node.text != "" {
+            addresses = [address.ipAddress].compactMap(\.self)
+        }
         // The list is younger than the single address.
-        let hosts = status?["hostIPs"]?.list.compactMap { $0["ip"]?.ipAddress } ?? []
-        self.init(
-            metadata: object.metadata, spec: spec, addresses: addresses,
-            hostAddresses: hosts.isEmpty ? [status?["hostIP"]?.ipAddress].compactMap(\.self) : hosts)
+        let hosts = status["hostIPs"]?.list.compactMap { $0["ip"]?.ipAddress } ?? []
+        hostAddresses = hosts.isEmpty ? [status["hostIP"]?.ipAddress].compactMap(\.self) : hosts
+        phase = status["phase"].flatMap { $0.choice() }
+        let ready = (status["conditions"]?.list ?? []).first { $0["type"]?.node.text == "Ready" }
+        isReady = ready.map { $0["status"]?.node.text == "True" } ?? true
     }
 
     /// Reads the `template` of a workload.
@@ -51,7 +56,7 @@ extension PodSpec {
             containers: containers, initContainers: initContainers,
             serviceAccountName: (field["serviceAccountName"] ?? field["serviceAccount"])?.string ?? "default",
             nodeName: field["nodeName"]?.string, hostNetwork: field["hostNetwork"]?.boolean ?? false,
-            hostname: field["hostname"]?.string)
+            hostname: field["hostname"]?.string, subdomain: field["subdomain"]?.string)
         field.refuse(fields: "dnsConfig hostAliases")
         if let policy = field["dnsPolicy"],
             let name = policy.choice(of: ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]),

@@ -19,17 +19,6 @@ extension Service {
                 return nil
             }
             type = value
-            switch value {
-            case .clusterIP: break
-            case .nodePort, .loadBalancer:
-                // What enters is not what this tool is about; it is no mistake of the user's.
-                field.say(.note, "\(name) is taken as ClusterIP: nothing enters from outside")
-            case .externalName: field.refuse("Services of type ExternalName are not supported yet")
-            }
-        }
-        spec.refuse(fields: "externalIPs")
-        if spec["sessionAffinity"]?.node.text == "ClientIP" {
-            spec["sessionAffinity"]?.warn("session affinity is not carried out")
         }
         var addresses: [IPAddress] = []
         var isHeadless = false
@@ -41,10 +30,80 @@ extension Service {
             }
         }
         if isHeadless, !addresses.isEmpty { spec.error("clusterIP None can't be combined with addresses") }
+        if isHeadless, type == .nodePort || type == .loadBalancer {
+            spec.error("a Service of type \(type.rawValue) needs a ClusterIP", remedy: "leave clusterIP: None out")
+        }
         let ports = Self.ports(spec, required: !isHeadless && type != .externalName)
         self.init(
             metadata: object.metadata, type: type, selector: spec["selector"]?.stringMap, ports: ports,
-            isHeadless: isHeadless, clusterIPs: addresses, externalName: spec["externalName"]?.string)
+            isHeadless: isHeadless, clusterIPs: addresses)
+        readName(spec)
+        readFamilies(spec)
+        if let policy: TrafficPolicy = spec["internalTrafficPolicy"]?.choice() { internalTrafficPolicy = policy }
+        if let policy: TrafficPolicy = spec["externalTrafficPolicy"]?.choice() { externalTrafficPolicy = policy }
+        affinitySeconds = Self.affinity(spec)
+        publishesNotReadyAddresses = spec["publishNotReadyAddresses"]?.boolean ?? false
+        externalIPs = (spec["externalIPs"]?.list ?? []).compactMap(\.ipAddress)
+        if !hasNodePorts {
+            for (number, field) in (spec["ports"]?.list ?? []).enumerated() where ports.indices.contains(number) {
+                if let port = field["nodePort"], port.node.text != "0" {
+                    port.error("a Service of type \(type.rawValue) has no node ports")
+                }
+            }
+        }
+        guard type == .loadBalancer else { return }
+        spec["loadBalancerSourceRanges"]?.warn("loadBalancerSourceRanges are not carried out: everybody may call")
+        let given = (object.root["status"]?["loadBalancer"]?["ingress"]?.list ?? []).compactMap { $0["ip"]?.ipAddress }
+        loadBalancerIPs = given.isEmpty ? [spec["loadBalancerIP"]?.ipAddress].compactMap(\.self) : given
+    }
+
+    private mutating func readName(_ spec: FieldReader) {
+        guard type == .externalName else { return }
+        guard let field = spec.required("externalName"), let name = field.string else { return }
+        if IPAddress(name) != nil {
+            field.error(
+                "\"\(name)\" is an address, and externalName is the name of a host",
+                remedy: "write a Service without selector and an EndpointSlice")
+        } else if !HostName.isValid(name) || name.contains("*") {
+            field.error("\"\(name)\" is no host name")
+        }
+        externalName = name.hasSuffix(".") ? String(name.dropLast()) : name
+    }
+
+    /// Without `ipFamilyPolicy` a Service of this cluster, which speaks both families, has both.
+    private mutating func readFamilies(_ spec: FieldReader) {
+        var listed: [IPFamily] = []
+        for field in spec["ipFamilies"]?.list ?? [] {
+            guard let name = field.choice(of: ["IPv4", "IPv6"]) else { continue }
+            let family: IPFamily = name == "IPv4" ? .ipv4 : .ipv6
+            if listed.contains(family) { field.error("\(name) is given twice") } else { listed.append(family) }
+        }
+        let policy = spec["ipFamilyPolicy"]?.choice(of: ["SingleStack", "PreferDualStack", "RequireDualStack"])
+        if policy == "SingleStack", listed.count > 1 {
+            spec["ipFamilies"]?.error("SingleStack has one family", remedy: "use ipFamilyPolicy: PreferDualStack")
+        }
+        if !clusterIPs.isEmpty {
+            families = clusterIPs.map(\.family)
+            for (family, address) in zip(listed, clusterIPs) where family != address.family {
+                spec["ipFamilies"]?.error(
+                    "\(family == .ipv4 ? "IPv4" : "IPv6") does not go with the clusterIP \(address)")
+            }
+            return
+        }
+        switch policy {
+        case "SingleStack": families = [listed.first ?? .ipv4]
+        // One family that is named without a policy is that one alone.
+        case nil where !listed.isEmpty: families = listed
+        default: families = listed + IPFamily.allCases.filter { !listed.contains($0) }
+        }
+    }
+
+    private static func affinity(_ spec: FieldReader) -> Int? {
+        guard let field = spec["sessionAffinity"], field.choice(of: ["None", "ClientIP"]) == "ClientIP" else {
+            return nil
+        }
+        let seconds = spec["sessionAffinityConfig"]?["clientIP"]?["timeoutSeconds"]?.integer(1...86_400)
+        return seconds ?? 10_800
     }
 
     private static func ports(_ spec: FieldReader, required: Bool) -> [Port] {
@@ -78,7 +137,9 @@ extension Service {
             }
             return Port(
                 name: name, number: number, targetPort: target, transport: transport,
-                appProtocol: element["appProtocol"]?.string, location: element.location)
+                appProtocol: element["appProtocol"]?.string,
+                nodePort: element["nodePort"].flatMap { $0.node.text == "0" ? nil : $0.port },
+                location: element.location)
         }
     }
 }

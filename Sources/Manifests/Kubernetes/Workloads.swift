@@ -26,14 +26,65 @@ package struct Pod: Resource, Equatable {
     package var addresses: [IPAddress]
     /// `status.hostIPs`: the addresses of the node it runs on.
     package var hostAddresses: [IPAddress]
+    /// `status.phase`; nil: it is the lab that runs it.
+    package var phase: Phase?
+    /// Its Ready condition; a Service leads to no pod that is not ready.
+    package var isReady: Bool
+
+    /// How far a pod of a live cluster is.
+    package enum Phase: String, Sendable, CaseIterable {
+        case pending = "Pending"
+        case running = "Running"
+        case succeeded = "Succeeded"
+        case failed = "Failed"
+        case unknown = "Unknown"
+    }
 
     package init(
-        metadata: ObjectMeta, spec: PodSpec, addresses: [IPAddress] = [], hostAddresses: [IPAddress] = []
+        metadata: ObjectMeta, spec: PodSpec, addresses: [IPAddress] = [], hostAddresses: [IPAddress] = [],
+        phase: Phase? = nil, isReady: Bool = true
     ) {
         self.metadata = metadata
         self.spec = spec
         self.addresses = addresses
         self.hostAddresses = hostAddresses
+        self.phase = phase
+        self.isReady = isReady
+    }
+
+    /// False for pods that have ended and for those that wait for a node: they have no network.
+    package var isRunning: Bool {
+        switch phase {
+        case .succeeded, .failed: false
+        case .pending: !addresses.isEmpty
+        case .running, .unknown, nil: true
+        }
+    }
+
+    /// The workload that made the pod, by what the pod itself says; nil for one that nobody made.
+    ///
+    /// A Deployment's pods are made by a ReplicaSet whose name ends in the hash that is also a label of them, and a
+    /// CronJob's by a Job whose name ends in its time.
+    package var maker: Controller? {
+        guard let controller = metadata.controller else { return nil }
+        switch controller.kind {
+        case "ReplicaSet":
+            guard let hash = metadata.labels["pod-template-hash"], controller.name.hasSuffix("-\(hash)") else {
+                return controller
+            }
+            return Controller(
+                kind: Workload.Kind.deployment.rawValue, name: String(controller.name.dropLast(hash.count + 1)))
+        case "Job":
+            let parts = controller.name.split(separator: "-")
+            guard parts.count > 1, let time = parts.last, time.count >= 8, time.allSatisfy(\.isNumber) else {
+                return controller
+            }
+            return Controller(
+                kind: Workload.Kind.cronJob.rawValue, name: String(controller.name.dropLast(time.count + 1)))
+        case let kind where Workload.Kind(rawValue: kind) != nil: return controller
+        // The kubelet owns static pods; other kinds mean nothing here.
+        default: return nil
+        }
     }
 }
 
@@ -51,6 +102,8 @@ package struct PodSpec: Sendable, Equatable {
     package var tolerations: [Toleration]
     package var hostNetwork: Bool
     package var hostname: String?
+    /// The headless Service under which the pod's host name is known.
+    package var subdomain: String?
     /// `securityContext.runAsUser` and `runAsGroup` of the pod.
     package var runAsUser: UInt32?
     package var runAsGroup: UInt32?
@@ -62,8 +115,9 @@ package struct PodSpec: Sendable, Equatable {
         containers: [Container], initContainers: [Container] = [], serviceAccountName: String = "default",
         nodeName: String? = nil, hostNetwork: Bool = false, hostname: String? = nil, runAsUser: UInt32? = nil,
         runAsGroup: UInt32? = nil, sysctls: [String: String] = [:], nodeSelector: [String: String] = [:],
-        nodeTerms: [NodeTerm] = [], tolerations: [Toleration] = [], volumes: [Volume] = []
+        nodeTerms: [NodeTerm] = [], tolerations: [Toleration] = [], volumes: [Volume] = [], subdomain: String? = nil
     ) {
+        self.subdomain = subdomain
         self.containers = containers
         self.initContainers = initContainers
         self.serviceAccountName = serviceAccountName
@@ -140,6 +194,8 @@ package struct Workload: Resource, Equatable {
         case statefulSet = "StatefulSet"
         case daemonSet = "DaemonSet"
         case job = "Job"
+        case cronJob = "CronJob"
+        case replicationController = "ReplicationController"
     }
 
     /// Not the manifest's word: `workloadKind` has that.
@@ -148,13 +204,16 @@ package struct Workload: Resource, Equatable {
     package var metadata: ObjectMeta
     package var replicas: Int
     package var selector: LabelSelector
+    /// The number of a StatefulSet's first pod.
+    package var firstOrdinal: Int
     /// Labels and annotations of the pods; its name is ignored.
     package var template: Pod
 
     package init(
         workloadKind: Kind, metadata: ObjectMeta, replicas: Int = 1, selector: LabelSelector = LabelSelector(),
-        template: Pod
+        firstOrdinal: Int = 0, template: Pod
     ) {
+        self.firstOrdinal = firstOrdinal
         self.workloadKind = workloadKind
         self.metadata = metadata
         self.replicas = replicas

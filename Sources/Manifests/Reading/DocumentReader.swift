@@ -78,9 +78,7 @@ struct DocumentReader {
                     "\(kind)\(name) (\(version)) is not supported yet; it would change who may reach what, so it is"
                         + " refused rather than ignored", at: object.location))
         } else if UnreadKinds.harmless.contains(kind) {
-            log.add(
-                Diagnostic(
-                    .note, "\(kind)\(name) (\(version)) does not matter here and was left out", at: object.location))
+            log.leaveOut(kind, version, name: nil, isUnderstood: true, at: object.location)
         } else if let reason = UnreadKinds.warned[kind] {
             log.add(
                 Diagnostic(.warning, "\(kind)\(name) (\(version)) was left out: \(reason)", at: object.location))
@@ -94,11 +92,15 @@ struct DocumentReader {
             if near == kind {
                 remedy = ResourceKinds.byName[kind].map { "use \($0.apiVersions.joined(separator: ", "))" }
             }
+            guard isMistake else {
+                let name = object.node["metadata"]?["name"]?.text
+                log.leaveOut(kind, version, name: name, isUnderstood: false, at: object.location)
+                return
+            }
             log.add(
                 Diagnostic(
-                    isMistake ? .error : .warning,
-                    "kind \(kind) (\(version)) is not understood:\(name.isEmpty ? " it" : name) was left out",
-                    remedy: isMistake ? remedy : nil, at: object.location))
+                    .error, "kind \(kind) (\(version)) is not understood:\(name.isEmpty ? " it" : name) was left out",
+                    remedy: remedy, at: object.location))
         }
     }
 

@@ -77,9 +77,19 @@ extension ObjectMeta {
         }
         self.init(
             name: name, namespace: namespace, labels: field["labels"]?.stringMap ?? [:], annotations: annotations,
-            creationTimestamp: field["creationTimestamp"]?.text.flatMap(Timestamp.seconds), location: object.location,
-            document: isTemplate ? nil : SourceDocument(object.node))
+            creationTimestamp: field["creationTimestamp"]?.text.flatMap(Timestamp.seconds),
+            controller: Self.controller(field), isTerminating: field["deletionTimestamp"] != nil,
+            location: object.location, document: isTemplate ? nil : SourceDocument(object.node))
         PodAnnotations.check(in: field)
+    }
+
+    private static func controller(_ metadata: FieldReader) -> Controller? {
+        (metadata["ownerReferences"]?.list ?? []).lazy.compactMap { reference -> Controller? in
+            guard reference["controller"]?.boolean == true, let kind = reference["kind"]?.string,
+                let name = reference["name"]?.string
+            else { return nil }
+            return Controller(kind: kind, name: name)
+        }.first
     }
 
     private static func isName(_ text: String) -> Bool {

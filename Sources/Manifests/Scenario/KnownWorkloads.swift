@@ -14,7 +14,13 @@ struct KnownWorkloads {
     mutating func apply(_ resource: any Resource) {
         switch resource {
         case let pod as Pod:
-            workloads[pod.id] = (pod.spec.containers + pod.spec.initContainers).map(\.name)
+            let containers = (pod.spec.containers + pod.spec.initContainers).map(\.name)
+            workloads[pod.id] = containers
+            // A dump may have the pods without the object that made them.
+            if let maker = pod.maker {
+                let id = ResourceID(kind: maker.kind, namespace: pod.metadata.namespace, name: maker.name)
+                if workloads[id] == nil { workloads[id] = containers }
+            }
         case let workload as Workload:
             let spec = workload.template.spec
             workloads[workload.id] = (spec.containers + spec.initContainers).map(\.name)

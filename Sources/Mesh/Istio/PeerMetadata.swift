@@ -16,7 +16,9 @@ struct PeerMetadata {
 
     private var structure: [UInt8] {
         let kind = workloadKind.lowercased() + "s"
-        let version = workloadKind == "Job" ? "batch/v1" : workloadKind == "Pod" ? "v1" : "apps/v1"
+        let version =
+            ["Job", "CronJob"].contains(workloadKind)
+            ? "batch/v1" : ["Pod", "ReplicationController"].contains(workloadKind) ? "v1" : "apps/v1"
         let owner = "kubernetes://apis/\(version)/namespaces/\(node.namespace)/\(kind)/\(node.workload)"
         let labels = node.labels.sorted { $0.key < $1.key }.flatMap { Self.entry($0.key, Self.string($0.value)) }
         return [

@@ -25,19 +25,14 @@ struct DNSPlanner {
 
     private var records: [String: [IPAddress]] {
         var records: [String: [IPAddress]] = [:]
-        let pods = Dictionary(cluster.pods.map { ($0.id, $0) }) { first, _ in first }
-        for service in cluster.services {
+        for service in cluster.services where service.service.type != .externalName {
             let name = service.hostname.lowercased()
             guard service.service.isHeadless else {
                 records[name] = service.clusterIPs
                 continue
             }
-            let backends = service.pods.compactMap { pods[$0] }
-            records[name] = backends.flatMap(\.addresses)
-            for pod in backends {
-                guard let hostname = pod.spec.hostname else { continue }
-                records["\(hostname.lowercased()).\(name)", default: []] += pod.addresses
-            }
+            records[name] = service.addresses
+            for (host, addresses) in service.hosts { records["\(host).\(name)"] = addresses }
         }
         for pod in cluster.pods {
             for address in pod.addresses {
@@ -45,7 +40,28 @@ struct DNSPlanner {
                 records["\(label).\(pod.id.namespace.lowercased()).pod.\(LabNetwork.clusterDomain)"] = [address]
             }
         }
+        for service in cluster.services where service.service.type == .externalName {
+            records[service.hostname.lowercased()] = addresses(of: service.service.externalName ?? "", records)
+        }
         return records
+    }
+
+    /// What the name of an ExternalName Service leads to at last; nil: nowhere, as a CNAME to a name that nobody has.
+    private func addresses(of name: String, _ records: [String: [IPAddress]]) -> [IPAddress]? {
+        let byName = Dictionary(cluster.services.map { ($0.hostname.lowercased(), $0.service) }) { first, _ in first }
+        var name = name.lowercased()
+        // A chain of names that is longer leads in a circle.
+        for _ in 0..<8 {
+            guard let service = byName[name], service.type == .externalName, let next = service.externalName else {
+                break
+            }
+            name = next.lowercased()
+        }
+        if let known = records[name] { return known }
+        let outside = internetRecords
+        if let known = outside[name] { return known }
+        return outside.filter { $0.key.hasPrefix("*.") && name.hasSuffix($0.key.dropFirst()) }
+            .max { $0.key.count < $1.key.count }?.value
     }
 
     /// Several entries may share a name: it has the addresses of all of them.

@@ -16,6 +16,8 @@ package enum LabNetwork {
     private static let podBaseIPv6 = ipv6(0xfd00_0010_0244, 0)
     private static let serviceBaseIPv4 = IPAddress(10, 96, 0, 0)
     private static let serviceBaseIPv6 = ipv6(0xfd00_0010_0096, 0)
+    private static let balancerBaseIPv4 = IPAddress(198, 18, 0, 0)
+    private static let balancerBaseIPv6 = ipv6(0xfd00_0010_0198, 0)
     /// kube-dns' place among the service addresses: 10.96.0.10.
     static let dnsServiceIndex = 10
     /// The first place that is given to a Service which does not ask for an address.
@@ -27,6 +29,15 @@ package enum LabNetwork {
             IPPrefix(podBaseIPv4, length: 16), IPPrefix(podBaseIPv6, length: 64),
             IPPrefix(serviceBaseIPv4, length: 16), IPPrefix(serviceBaseIPv6, length: 112),
         ].compactMap(\.self) + nodeAddresses.map { IPPrefix($0) }
+    }
+
+    /// The blocks from which Services of type LoadBalancer get their addresses outside the cluster.
+    static let loadBalancerRanges: [IPPrefix] = [
+        IPPrefix(balancerBaseIPv4, length: 16), IPPrefix(balancerBaseIPv6, length: 112),
+    ].compactMap(\.self)
+
+    static func loadBalancerAddresses(_ index: Int) -> [IPAddress] {
+        [balancerBaseIPv4.advanced(by: index), balancerBaseIPv6.advanced(by: index)]
     }
 
     /// Addresses of the pod at `index`, IPv4 first; indexes start at 1 and the first address is left to the gateway.

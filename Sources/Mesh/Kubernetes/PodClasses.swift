@@ -14,13 +14,14 @@ struct PodClasses {
     /// Positions in `all`.
     private(set) var byNamespace: [String: [Int]] = [:]
 
-    init(_ pods: [ClusterPod]) {
+    /// Policies know nothing of pods on the nodes' network; Services lead there as to any other.
+    init(_ pods: [ClusterPod], includingHostNetwork: Bool = false) {
         struct Key: Hashable {
             var namespace: String
             var labels: [String: String]
         }
         var positions: [Key: Int] = [:]
-        for (position, pod) in pods.enumerated() where !pod.spec.hostNetwork {
+        for (position, pod) in pods.enumerated() where includingHostNetwork || !pod.spec.hostNetwork {
             let key = Key(namespace: pod.id.namespace, labels: pod.labels)
             if let known = positions[key] {
                 all[known].pods.append(position)

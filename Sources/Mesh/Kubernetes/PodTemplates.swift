@@ -36,6 +36,7 @@ struct PodTemplates {
         var spec: PodSpec
         /// `status.podIPs`.
         var addresses: [IPAddress]
+        var isReady = true
         var origin: Origin
     }
 
@@ -48,8 +49,9 @@ struct PodTemplates {
 
     init(_ resources: ResourceSet) {
         self.resources = resources
-        let pods = resources.resources(Pod.self)
-        let workloads = resources.resources(Workload.self)
+        let allPods = resources.resources(Pod.self)
+        let pods = allPods.filter(\.isRunning)
+        let workloads = Self.making(resources.resources(Workload.self), pods: allPods)
         let metadata =
             pods.map(\.metadata)
             + workloads.map { workload in
@@ -61,6 +63,26 @@ struct PodTemplates {
         // Bare pods come first, so that no replica takes a name that a manifest gives.
         for pod in pods { add(pod) }
         for workload in workloads { add(workload) }
+    }
+
+    /// The workloads whose pods the lab has to make: a dump of a live cluster may hold what they made, pods or other
+    /// workloads, and that counts instead.
+    private static func making(_ workloads: [Workload], pods: [Pod]) -> [Workload] {
+        var made: Set<ResourceID> = []
+        for pod in pods {
+            let makers = [pod.maker, pod.metadata.controller].compactMap(\.self)
+            // The time of a CronJob comes again, whatever became of its last pods.
+            for maker in makers where pod.isRunning || maker.kind != Workload.Kind.cronJob.rawValue {
+                made.insert(ResourceID(kind: maker.kind, namespace: pod.metadata.namespace, name: maker.name))
+            }
+        }
+        let present = Set(workloads.map(\.id))
+        return workloads.filter { workload in
+            let owner = workload.metadata.controller.map {
+                ResourceID(kind: $0.kind, namespace: workload.metadata.namespace, name: $0.name)
+            }
+            return !made.contains(workload.id) && !(owner.map { present.contains($0) || made.contains($0) } ?? false)
+        }
     }
 
     static func isDNS(namespace: String, labels: [String: String]) -> Bool {
@@ -87,25 +109,29 @@ struct PodTemplates {
 
     private mutating func add(_ pod: Pod) {
         let id = PodID(namespace: pod.metadata.namespace, name: pod.metadata.name)
+        let maker = pod.maker
         names.insert(id)
         all.append(
             Entry(
-                id: id, workload: id.name, workloadKind: Pod.kind, isBare: true,
+                id: id, workload: maker?.name ?? id.name, workloadKind: maker?.kind ?? Pod.kind, isBare: true,
                 incarnation: resources.incarnation(of: pod.id),
                 template: PodTemplate(
                     labels: pod.metadata.labels, annotations: pod.metadata.annotations, spec: pod.spec),
                 annotations: pod.metadata.annotations, spec: pod.spec, addresses: pod.addresses,
-                origin: pod.origin()))
+                isReady: pod.isReady && !pod.metadata.isTerminating, origin: pod.origin()))
     }
 
     private mutating func add(_ workload: Workload) {
-        let (kind, name) = (workload.workloadKind, workload.metadata.name)
+        // A ReplicaSet or a Job whose maker is not in the dump goes by that one's name.
+        let maker = workload.metadata.controller
+        let (kind, name) = (workload.workloadKind, maker?.name ?? workload.metadata.name)
         let metadata = workload.template.metadata
         let shared = PodTemplate(
             labels: metadata.labels, annotations: metadata.annotations, spec: workload.template.spec)
         for number in 0..<workload.replicas {
-            let ordinal = kind == .statefulSet ? number : number + 1
-            var id = PodID(namespace: workload.metadata.namespace, name: "\(name)-\(ordinal)")
+            let ordinal = kind == .statefulSet ? workload.firstOrdinal + number : number + 1
+            var id = PodID(
+                namespace: workload.metadata.namespace, name: "\(workload.metadata.name)-\(ordinal)")
             // Workloads of different kinds may have one name.
             while !names.insert(id).inserted { id.name += "x" }
             var template = shared
@@ -115,14 +141,14 @@ struct PodTemplates {
                 template.labels["statefulset.kubernetes.io/pod-name"] = id.name
                 template.labels["apps.kubernetes.io/pod-index"] = String(ordinal)
                 spec.hostname = id.name
-            case .job:
+            case .job, .cronJob:
                 template.labels["job-name"] = name
                 template.labels["batch.kubernetes.io/job-name"] = name
-            case .deployment, .replicaSet, .daemonSet: break
+            case .deployment, .replicaSet, .replicationController, .daemonSet: break
             }
             all.append(
                 Entry(
-                    id: id, workload: name, workloadKind: kind.rawValue, isBare: false,
+                    id: id, workload: name, workloadKind: maker?.kind ?? kind.rawValue, isBare: false,
                     incarnation: resources.incarnation(of: workload.id), template: template,
                     annotations: metadata.annotations, spec: spec, addresses: [], origin: workload.origin()))
         }

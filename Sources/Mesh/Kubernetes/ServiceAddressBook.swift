@@ -1,28 +1,40 @@
 import Manifests
 import NetworkAddresses
 
-/// Gives Services their addresses, once, and finds the pods behind them.
+/// Gives Services their addresses and node ports, once.
 struct ServiceAddressBook: Sendable {
-    private var indexes: [ResourceID: Int] = [:]
-    private var nextIndex = LabNetwork.firstServiceIndex
+    private var clusterIPs = GivenNumbers<ResourceID>(from: LabNetwork.firstServiceIndex)
+    private var balancers = GivenNumbers<ResourceID>(from: 1)
+    /// Kubernetes' own range begins there.
+    private var nodePorts = GivenNumbers<String>(from: 30_000)
 
     private static let dnsID = ResourceID(kind: Service.kind, namespace: "kube-system", name: "kube-dns")
 
     mutating func services(of resources: ResourceSet, pods: [ClusterPod]) -> [ClusterService] {
         var all = resources.resources(Service.self)
         if !all.contains(where: { $0.id == Self.dnsID }) { all.insert(Self.dns, at: 0) }
-        let taken = Set(all.flatMap(\.clusterIPs))
-        let classes = PodClasses(pods)
+        let taken = Taken(
+            addresses: Set(all.flatMap { $0.clusterIPs + $0.loadBalancerIPs }),
+            nodePorts: Set(all.flatMap(\.ports).compactMap(\.nodePort)))
+        let endpoints = ServiceEndpoints(resources: resources, pods: pods)
         return all.map { service in
-            let backends = Self.backends(of: service, pods, classes)
+            let found = endpoints.endpoints(of: service)
             return ClusterService(
                 service: service,
                 hostname: "\(service.metadata.name).\(service.metadata.namespace).svc.\(LabNetwork.clusterDomain)",
-                clusterIPs: addresses(of: service, taken),
-                ports: service.ports.map { port in
-                    ClusterService.Port(port: port, endpoints: Self.endpoints(of: port, backends))
-                }, pods: backends.map(\.id))
+                clusterIPs: addresses(of: service, taken.addresses),
+                ports: zip(service.ports, found.ports).map { port, endpoints in
+                    ClusterService.Port(
+                        port: port, endpoints: endpoints, nodePort: nodePort(of: port, service, taken.nodePorts))
+                }, pods: found.pods, addresses: found.addresses, hosts: found.hosts,
+                loadBalancerIPs: loadBalancerIPs(of: service, taken.addresses))
         }
+    }
+
+    /// What manifests give to Services by name, and the lab to nobody else.
+    private struct Taken {
+        var addresses: Set<IPAddress>
+        var nodePorts: Set<UInt16>
     }
 
     /// The addresses of kube-dns, which stand in pods' `resolv.conf`.
@@ -47,34 +59,48 @@ struct ServiceAddressBook: Sendable {
     private mutating func addresses(of service: Service, _ taken: Set<IPAddress>) -> [IPAddress] {
         if service.isHeadless || service.type == .externalName { return [] }
         if !service.clusterIPs.isEmpty { return service.clusterIPs }
-        if service.id == Self.dnsID { return LabNetwork.serviceAddresses(LabNetwork.dnsServiceIndex) }
-        let index: Int
-        if let known = indexes[service.id] {
-            index = known
+        let both: [IPAddress]
+        if service.id == Self.dnsID {
+            both = LabNetwork.serviceAddresses(LabNetwork.dnsServiceIndex)
         } else {
-            while !taken.isDisjoint(with: LabNetwork.serviceAddresses(nextIndex)) { nextIndex += 1 }
-            index = nextIndex
-            indexes[service.id] = index
-            nextIndex += 1
+            let index = clusterIPs.index(of: service.id) { index in
+                taken.isDisjoint(with: LabNetwork.serviceAddresses(index))
+            }
+            both = LabNetwork.serviceAddresses(index)
         }
-        return LabNetwork.serviceAddresses(index)
+        return service.families.compactMap { family in both.first { $0.family == family } }
     }
 
-    private static func backends(
-        of service: Service, _ pods: [ClusterPod], _ classes: PodClasses
-    ) -> [ClusterPod] {
-        guard let selector = service.selector, !selector.isEmpty else { return [] }
-        let selected = classes.select(namespace: service.metadata.namespace) { labels in
-            selector.allSatisfy { labels[$0.key] == $0.value }
-        }
-        return selected.flatMap { classes.all[$0].pods }.sorted().map { pods[$0] }
+    private mutating func loadBalancerIPs(of service: Service, _ taken: Set<IPAddress>) -> [IPAddress] {
+        guard service.type == .loadBalancer else { return [] }
+        if !service.loadBalancerIPs.isEmpty { return service.loadBalancerIPs }
+        let index = balancers.index(of: service.id) { taken.isDisjoint(with: LabNetwork.loadBalancerAddresses($0)) }
+        let both = LabNetwork.loadBalancerAddresses(index)
+        return service.families.compactMap { family in both.first { $0.family == family } }
     }
 
-    private static func endpoints(of port: Service.Port, _ pods: [ClusterPod]) -> [IPEndpoint] {
-        pods.flatMap { pod -> [IPEndpoint] in
-            guard let number = pod.number(of: port.targetPort, transport: port.transport) else { return [] }
-            return pod.addresses.map { IPEndpoint($0, number) }
-        }
+    private mutating func nodePort(of port: Service.Port, _ service: Service, _ taken: Set<UInt16>) -> UInt16? {
+        guard service.hasNodePorts else { return nil }
+        if let given = port.nodePort { return given }
+        let key = "\(service.id) \(port.number)/\(port.transport)"
+        let index = nodePorts.index(of: key) { !taken.contains(UInt16(clamping: $0)) }
+        return UInt16(clamping: index)
+    }
+}
+
+/// Numbers that are given once and kept.
+private struct GivenNumbers<Key: Hashable & Sendable>: Sendable {
+    private var given: [Key: Int] = [:]
+    private var next: Int
+
+    init(from first: Int) { next = first }
+
+    mutating func index(of key: Key, where isFree: (Int) -> Bool) -> Int {
+        if let known = given[key] { return known }
+        while !isFree(next) { next += 1 }
+        defer { next += 1 }
+        given[key] = next
+        return next
     }
 }
 

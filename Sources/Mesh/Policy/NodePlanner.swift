@@ -9,13 +9,18 @@ struct NodePlanner {
 
     /// - Parameter boundary: the rules of the way out, which the only node of a lab has itself.
     func plans(boundary: Table) -> [NodePlan] {
-        let services = ServiceTables(cluster.services).table
         let ownBoundary = cluster.nodes.count == 1 ? boundary : nil
+        let podAddresses = cluster.pods.filter { !$0.spec.hostNetwork }.flatMap(\.addresses)
         return cluster.nodes.map { node in
             let policy = PolicyTable(cluster: cluster, policies: policies, node: node.name)
+            let own = cluster.pods.filter { $0.node == node.name }.flatMap(\.addresses)
+            let services = ServiceTables(
+                cluster.services,
+                on: ServiceNode(
+                    addresses: node.addresses, ownAddresses: Set(own), podAddresses: podAddresses))
             return NodePlan(
                 name: node.name, addresses: node.addresses,
-                ruleset: Ruleset(tables: [services, policy.table, ownBoundary].compactMap(\.self)),
+                ruleset: Ruleset(tables: [services.table, policy.table, ownBoundary].compactMap(\.self)),
                 dropReasons: policy.dropReasons, nameSets: policy.nameSets)
         }
     }
