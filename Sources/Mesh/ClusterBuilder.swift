@@ -74,6 +74,7 @@ package struct ClusterBuilder: Sendable {
         var owners: [IPAddress: PodID] = [:]
         var scheduler = Scheduler(nodes)
         for entry in templates { if let node = started[entry.id]?.node { scheduler.count(on: node) } }
+        let given = givenAddresses.union(templates.flatMap(\.addresses))
         for entry in templates {
             let workload = PodID(namespace: entry.id.namespace, name: entry.workload)
             let isRestarted = restarts.contains(entry.id) || restarts.contains(workload)
@@ -89,7 +90,7 @@ package struct ClusterBuilder: Sendable {
                 }
                 record.node = node
                 if record.index == 0 {
-                    while !givenAddresses.isDisjoint(with: LabNetwork.podAddresses(nextPodIndex)) { nextPodIndex += 1 }
+                    while !given.isDisjoint(with: LabNetwork.podAddresses(nextPodIndex)) { nextPodIndex += 1 }
                     record.index = nextPodIndex
                     nextPodIndex += 1
                 }
