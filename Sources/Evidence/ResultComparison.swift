@@ -41,6 +41,25 @@ package struct ResultComparison: Sendable {
         return flows.map { $0.item(step: left.name) }
             + paired(left.commands, right.commands) { "\($0.in) \($0.run)" }.map { command(left.name, $0, $1) }
             + zip(left.assertions, right.assertions).map { assertion(left.name, $0, $1) }
+            + zip([left.matrix].compactMap(\.self), [right.matrix].compactMap(\.self)).map {
+                matrix(left.name, $0, $1)
+            }
+    }
+
+    /// Every cell counts, but a table of them is one item.
+    private func matrix(_ step: String, _ left: MatrixResult, _ right: MatrixResult) -> ComparedItem {
+        var fields = FieldComparison()
+        for (own, other) in zip(left.tables, right.tables) {
+            for (source, rows) in zip(left.from, zip(own.rows, other.rows)) {
+                for (destination, cells) in zip(left.to, zip(rows.0, rows.1)) where cells.0 != cells.1 {
+                    fields.differ(
+                        "\(own.name) \(source.name) -> \(destination.name)", "\(cells.0)", "\(cells.1)")
+                }
+            }
+        }
+        return ComparedItem(
+            step: step, kind: .assertion, subject: "matrix", location: left.location, differences: fields.differences,
+            isUnexpectedOnBoth: fields.differences.isEmpty && !left.passed)
     }
 
     /// Pairs in the left side's order; a scenario's steps ask the same of both sides.

@@ -103,6 +103,9 @@ package struct ScenarioResult: Codable, Sendable {
         } else if let flow = steps.flatMap(\.flows).first(where: { $0.disagreements?.isEmpty == false }) {
             result = .error
             error = "flow \(flow.id): policies and kernel disagree: \(flow.disagreements?.first ?? "")"
+        } else if let matrix = steps.lazy.compactMap(\.matrix).first(where: { $0.summary.inconclusive > 0 }) {
+            result = .error
+            error = "\(matrix.summary.inconclusive) probes of a matrix neither arrived nor were dropped"
         } else {
             result = steps.allSatisfy(\.passed) ? .passed : .failed
         }
@@ -115,24 +118,28 @@ package struct StepResult: Codable, Sendable {
     /// Any value of a set might as well have been another one of it. nil: nowhere.
     package var choices: [[String]]?
     package var flows: [FlowResult]
+    /// nil: the step asks none.
+    package var matrix: MatrixResult?
     package var probes: [ProbeResult]
     package var commands: [CommandResult]
     package var assertions: [AssertionResult]
 
     package init(
-        name: String, choices: [[String]]? = nil, flows: [FlowResult] = [], probes: [ProbeResult] = [],
-        commands: [CommandResult] = [], assertions: [AssertionResult] = []
+        name: String, choices: [[String]]? = nil, flows: [FlowResult] = [],
+        matrix: MatrixResult? = nil, probes: [ProbeResult] = [], commands: [CommandResult] = [],
+        assertions: [AssertionResult] = []
     ) {
         self.name = name
         self.choices = choices
         self.flows = flows
+        self.matrix = matrix
         self.probes = probes
         self.commands = commands
         self.assertions = assertions
     }
 
     package var passed: Bool {
-        flows.allSatisfy(\.passed) && commands.allSatisfy(\.passed) && assertions.allSatisfy(\.passed)
+        flows.allSatisfy(\.passed) && matrix?.passed ?? true && commands.allSatisfy(\.passed) && assertions.allSatisfy(\.passed)
     }
 }
 

@@ -92,6 +92,9 @@ package struct ClusterPod: Sendable {
     }
 
     package var hasSidecar: Bool { capture != nil }
+
+    /// True for what the lab brings itself, where the manifests have none of it.
+    package var isBuiltIn: Bool { origin.location.file == PodTemplates.builtInFile }
 }
 
 /// A Kubernetes Service with its addresses and the pods behind it.

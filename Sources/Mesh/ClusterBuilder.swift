@@ -37,7 +37,7 @@ package struct ClusterBuilder: Sendable {
         var diagnostics: [Diagnostic] = []
         let resources = InstalledGateways.adding(to: resources)
         let namespaces = Self.namespaces(of: resources, root: mesh.rootNamespace ?? "istio-system")
-        let templates = PodTemplates(resources)
+        let templates = PodTemplates(resources, nodes: nodes)
         let pods = start(
             templates.all, on: nodes, restarted: restarted, injection: Injection(mesh: mesh, namespaces: namespaces),
             nameservers: ServiceAddressBook.nameservers(of: resources), &diagnostics)

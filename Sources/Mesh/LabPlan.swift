@@ -16,6 +16,8 @@ package struct LabPlan: Sendable {
     package var dns: DNSPlan
     /// Every address inside the cluster; all others are the internet's.
     package var clusterRanges: IPPrefixSet
+    /// Addresses outside the cluster's own ranges that lead to Services of type LoadBalancer.
+    package var balancers = IPPrefixSet()
     /// What the node may make of a destination: a Service's address and port, and the pods' behind it.
     package var translations: [IPEndpoint: Set<IPEndpoint>]
     /// Semantics assumed where Kubernetes or Istio leave them open; printed with the results.

@@ -74,6 +74,7 @@ package struct LabPlanner: Sendable {
             assumptions: Self.assumptions(policies, mesh) + Self.assumptions(cluster, boundary.firewallPlan))
         plan.internet.answersSCTP = flows.contains { $0.scheme == .sctp }
         (plan.policies, plan.namespaces, plan.clusterNodes) = (policies, cluster.namespaces, cluster.nodes)
+        plan.balancers = balancers
         return (plan, diagnostics.uniqued)
     }
 

@@ -27,6 +27,7 @@ struct Check {
         var checks: [Check] = []
         for step in scenario.steps {
             checks += step.flows.map { Check($0, in: step.name) }
+            checks += step.matrix.map { [Check($0, in: step.name)] } ?? []
             checks += step.commands.map { Check($0, in: step.name) }
             checks += step.assertions.map { Check($0, in: step.name) }
         }
@@ -75,6 +76,21 @@ struct Check {
                 ("at", [flow.location]),
             ],
             durationMs: observed.durationMs)
+    }
+
+    private init(_ matrix: MatrixResult, in step: String) {
+        let headline = MatrixText(matrix: matrix, ink: Ink(isOn: false), isVerbose: false).headline
+        let counts = matrix.summary
+        self.init(
+            name: "matrix of \(matrix.from.count) x \(matrix.to.count)", step: step,
+            verdict: counts.inconclusive > 0 ? .error : matrix.passed ? .passed : .failed,
+            message: matrix.differences.isEmpty ? headline : "\(matrix.differences.count) cells differ from the kept ones",
+            details: [
+                ("probes", matrix.tables.map(\.name)),
+                ("reached", ["\(counts.reached)"]), ("denied", ["\(counts.denied)"]),
+                ("failed", ["\(counts.failed)"]), ("inconclusive", ["\(counts.inconclusive)"]),
+                ("differences", matrix.differences), ("at", [matrix.location]),
+            ], durationMs: matrix.durationMs)
     }
 
     private init(_ command: CommandResult, in step: String) {

@@ -15,6 +15,7 @@ struct SummaryText {
                 + "\(escapedCount), \(summary.failed) failed, \(summary.inconclusive) inconclusive; "
                 + (summary.unexpected == 0
                     ? "none unexpected" : ink("\(summary.unexpected) unexpected", .alarm)))
+        lines += matrices
         lines += list(
             "Escaped, and nobody expected it:", .alarm,
             flows { !$0.passed && $0.observed.outcome == .escaped })
@@ -29,6 +30,18 @@ struct SummaryText {
         lines += otherFailures
         lines += errors
         return lines
+    }
+
+    /// Their questions are no flows, and counted apart.
+    private var matrices: [String] {
+        let all = result.scenarios.flatMap(\.steps).compactMap(\.matrix)
+        guard !all.isEmpty else { return [] }
+        let (probes, reached) = (all.map(\.summary.probes).reduce(0, +), all.map(\.summary.reached).reduce(0, +))
+        let differing = all.map(\.differences.count).reduce(0, +)
+        let noun = all.count == 1 ? "1 matrix" : "\(all.count) matrices"
+        let isCompared = all.contains(where: \.isCompared)
+        let word = differing == 0 ? ", as kept" : ink(", " + counted(differing, "difference"), .alarm)
+        return ["   \(noun): \(counted(probes, "probe")), \(reached) reached\(isCompared ? word : "")"]
     }
 
     private var scenarioCounts: String {

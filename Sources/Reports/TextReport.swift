@@ -81,6 +81,7 @@ private struct StepText {
         var lines = step.flows.flatMap {
             FlowText(flow: $0, columns: columns, ink: ink, isVerbose: isVerbose).lines
         }
+        if let matrix = step.matrix { lines += MatrixText(matrix: matrix, ink: ink, isVerbose: isVerbose).lines }
         for probe in step.probes {
             let mark = probe.result == .contained ? ink("✓", .green) : ink("!", .alarm)
             lines.append(

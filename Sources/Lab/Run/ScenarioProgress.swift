@@ -17,6 +17,9 @@ final class ScenarioProgress: Sendable {
 
     func update(_ body: (inout ScenarioResult) -> Void) { state.withLockedValue { body(&$0.result) } }
 
+    /// The results of the steps so far.
+    var steps: [StepResult] { state.withLockedValue { $0.result.steps } }
+
     var lab: RunningLab? { state.withLockedValue { $0.lab } }
     func set(lab: RunningLab) { state.withLockedValue { $0.lab = lab } }
     func set(files: [String: String]) { state.withLockedValue { $0.artifacts.files = files } }

@@ -46,7 +46,7 @@ struct ScenarioRunner: Sendable {
             work.cancel()
             progress.update { $0.error = "\(failure)" }
         }
-        if let lab = progress.lab { progress.set(files: await artifacts(of: lab)) }
+        if let lab = progress.lab { progress.set(files: await artifacts(of: lab, progress.steps)) }
         if failure == nil { await tearDown(progress) }
         return progress.outcome(after: ContinuousClock.now - started)
     }
@@ -162,6 +162,12 @@ struct ScenarioRunner: Sendable {
         result.flows = step.flows.compactMap { verdicts[$0.id] ?? FlowResult(unfinished: $0) }
         let open = step.flows.enumerated().compactMap { position, flow in held[flow.id].map { (position, $0) } }
 
+        if let matrix = step.matrix {
+            let asker = MatrixRunner(
+                lab: lab, plan: plan, flows: runner, flowsAtOnce: lab.untold == nil ? Self.flowsAtOnce : 1)
+            result.matrix = try await asker.run(matrix)
+        }
+
         let directory = URL(fileURLWithPath: scenario.file).deletingLastPathComponent().path
         let commands = CommandRunner(lab: lab, dns: plan.dns, directory: directory)
         let openBefore = lab.recorder.openConnections
@@ -235,8 +241,12 @@ struct ScenarioRunner: Sendable {
 
     // MARK: Artifacts
 
-    private func artifacts(of lab: RunningLab) async -> [String: String] {
+    private func artifacts(of lab: RunningLab, _ steps: [StepResult]) async -> [String: String] {
         var files: [String: String] = [:]
+        for (number, step) in steps.enumerated() {
+            // As a later run takes it: `expect: matrix-1.txt`.
+            if let matrix = step.matrix { files["matrix-\(number + 1).txt"] = matrix.kept.text }
+        }
         // A pod without rules has its file too: that it is empty is worth knowing.
         for (place, ruleset) in await lab.installedRulesets {
             files["\(place)/ruleset.nft"] = ruleset.text

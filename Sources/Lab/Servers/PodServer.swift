@@ -67,6 +67,22 @@ package final class PodServer: Sendable {
         }
     }
 
+    /// Leaves the ports of a matrix to others until they are opened again; connections that exist live on.
+    ///
+    /// Not to be called on an event loop: it waits until the sockets are closed.
+    func suspend(_ probes: [MatrixProbe]) {
+        let closing = sockets.withLockedValue { sockets in
+            probes.flatMap { probe -> [EventLoopFuture<Void>] in
+                switch probe.transport {
+                case .tcp: [sockets.listeners.removeValue(forKey: probe.port)?.close()].compactMap(\.self)
+                case .udp: (sockets.datagrams.removeValue(forKey: probe.port) ?? []).map { $0.close() }
+                default: []
+                }
+            }
+        }
+        for future in closing { try? future.wait() }
+    }
+
     /// The ports that TCP listeners have.
     package var tcpPorts: [UInt16] {
         sockets.withLockedValue { $0.listeners.values.compactMap { $0.localAddress?.ipEndpoint?.port } }

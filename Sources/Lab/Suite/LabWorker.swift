@@ -31,7 +31,9 @@ package enum LabWorker {
     }
 
     private static func run(_ job: SuiteJob, onStep: @escaping @Sendable (String) -> Void) async -> WorkerOutcome {
-        let read = ScenarioReader.read(path: job.scenarioFile, dataPlane: job.dataPlane)
+        let read =
+            job.matrix?.scenario(dataPlane: job.dataPlane)
+            ?? ScenarioReader.read(path: job.scenarioFile, dataPlane: job.dataPlane)
         guard read.isUsable, let scenario = read.value else {
             // The parent had read it without a complaint: the file has changed meanwhile.
             let problems = read.diagnostics.map(\.description).joined(separator: "\n")

@@ -11,14 +11,18 @@ package struct SuiteJob: Codable, Sendable {
     package var dataPlane: Scenario.DataPlaneKind
     /// The program that runs as proxy, for data plane `envoy`.
     package var envoy: String?
+    /// In place of a file: manifests alone.
+    package var matrix: MadeUpMatrix?
 
     package init(
-        scenarioFile: String, name: String, dataPlane: Scenario.DataPlaneKind = .bundled, envoy: String? = nil
+        scenarioFile: String, name: String, dataPlane: Scenario.DataPlaneKind = .bundled, envoy: String? = nil,
+        matrix: MadeUpMatrix? = nil
     ) {
         self.scenarioFile = scenarioFile
         self.name = name
         self.dataPlane = dataPlane
         self.envoy = envoy
+        self.matrix = matrix
     }
 }
 

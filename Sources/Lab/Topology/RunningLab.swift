@@ -2,6 +2,7 @@ import DNS
 package import Evidence
 package import Manifests
 package import Mesh
+import NIOConcurrencyHelpers
 package import NIOCore
 import Netlink
 import NetworkAddresses
@@ -40,6 +41,8 @@ package actor RunningLab {
     /// What proxies reported to Istio 1.0's telemetry service; nil where there is none.
     nonisolated let telemetry: TelemetryLog?
     nonisolated let names: LearntNames
+    /// Sees logged packets before they become evidence, while a matrix is asked.
+    nonisolated let packetWitness: NIOLockedValueBox<(any PacketWitness)?>
 
     /// An empty lab for a plan, which `update` puts in force.
     ///
@@ -82,9 +85,13 @@ package actor RunningLab {
         nodes = try RunningNode.make(plan.nodes)
         fabric = plan.fabric == nil ? nil : try NetworkNamespace.create()
         internet = try NetworkNamespace.create()
-        wiring = try Wiring(nodes: nodes, fabric: fabric, internet: internet, clusterRanges: plan.clusterRanges)
+        wiring = try Wiring(
+            nodes: nodes, fabric: fabric, internet: internet, clusterRanges: plan.clusterRanges,
+            balancers: plan.balancers)
         zone = ZoneResponder(records: [:])
         names = LearntNames(nowMs: { [recorder] in recorder.nowMs }, failed: failures.report)
+        let witness = NIOLockedValueBox<(any PacketWitness)?>(nil)
+        packetWitness = witness
         let boundary = fabric == nil ? nodes[0].dropReasons : DropReasons(at: "fabric")
         boundaryReasons = boundary
         untold =
@@ -93,21 +100,23 @@ package actor RunningLab {
         let places = nodes.map { ($0.namespace, $0.dropReasons) } + (fabric.map { [($0, boundary)] } ?? [])
         let observers = try places.map { [recorder, untold] namespace, reasons in
             try Self.observer(
-                namespace, reasons, isAtBoundary: reasons === boundary, recorder: recorder, untold: untold)
+                namespace, reasons, isAtBoundary: reasons === boundary, recorder: recorder, untold: untold,
+                witness: witness)
         }
-        packetLogs = observers + [try Self.observer(ofArrivalIn: internet, recorder: recorder)]
+        packetLogs = observers + [try Self.observer(ofArrivalIn: internet, recorder: recorder, witness: witness)]
         packetLogs.forEach { $0.start() }
     }
 
     /// Sees what a node or the fabric drops and, at the boundary, what leaves the cluster.
     private static func observer(
         _ namespace: NetworkNamespace, _ reasons: DropReasons, isAtBoundary: Bool, recorder: EvidenceRecorder,
-        untold: UntoldConnections?
+        untold: UntoldConnections?, witness: NIOLockedValueBox<(any PacketWitness)?>
     ) throws -> PacketLogReader {
         let groups = [LabConstants.dropLogGroup] + (isAtBoundary ? [LabConstants.boundaryLogGroup] : [])
         return PacketLogReader(
             try namespace.enter { try PacketLog(groups: groups) },
             deliver: { packet in
+                if witness.withLockedValue({ $0 })?.take(packet) == true { return }
                 guard let tuple = packet.tuple else { return }
                 untold?.notice(packet, wasDropped: packet.group == LabConstants.dropLogGroup)
                 if packet.group == LabConstants.boundaryLogGroup {
@@ -119,11 +128,13 @@ package actor RunningLab {
     }
 
     private static func observer(
-        ofArrivalIn internet: NetworkNamespace, recorder: EvidenceRecorder
+        ofArrivalIn internet: NetworkNamespace, recorder: EvidenceRecorder,
+        witness: NIOLockedValueBox<(any PacketWitness)?>
     ) throws -> PacketLogReader {
         PacketLogReader(
             try internet.enter { try PacketLog(groups: [LabConstants.arrivalLogGroup]) },
             deliver: { packet in
+                if witness.withLockedValue({ $0 })?.take(packet) == true { return }
                 guard let tuple = packet.tuple else { return }
                 recorder.record(.packet(PacketSeen(place: .internet, tuple: tuple, timeMs: recorder.nowMs)))
             }, onLoss: { recorder.recordLoss($0) })
@@ -131,6 +142,15 @@ package actor RunningLab {
 
     /// Records all that the kernel has logged up to now.
     package func drainPacketLogs() { packetLogs.forEach { $0.drain() } }
+
+    /// The same from a thread of one's own.
+    var packetLogDrain: @Sendable () -> Void {
+        let logs = packetLogs
+        return { logs.forEach { $0.drain() } }
+    }
+
+    /// The namespaces that track connections between pods.
+    nonisolated var nodeNamespaces: [NetworkNamespace] { nodes.map(\.namespace) + (fabric.map { [$0] } ?? []) }
 
     package func pod(_ id: PodID) -> RunningPod? { pods[id] }
     package var allPods: [RunningPod] { pods.values.sorted { $0.index < $1.index } }
@@ -317,6 +337,25 @@ package actor RunningLab {
                     sink: { [recorder] in recorder.record($0) }))
         }
         try pod.server?.open(tcp: plan.tcpPorts, udp: plan.udpPorts, sctp: plan.answersSCTP)
+    }
+
+    /// Has pods answer to what a matrix asks, beside what they answer to already.
+    func open(_ probes: [MatrixProbe], in pods: [RunningPod]) throws {
+        func ports(_ transport: IPProtocol, _ known: [UInt16]) -> [UInt16] {
+            Set(known + probes.filter { $0.transport == transport }.map(\.port)).sorted()
+        }
+        for pod in pods where !pod.plan.pod.isRouter && pod.programs.isEmpty {
+            var plan = pod.plan
+            plan.tcpPorts = ports(.tcp, plan.tcpPorts)
+            plan.udpPorts = ports(.udp, plan.udpPorts)
+            // The DNS server itself listens there.
+            if plan.pod.id == self.plan?.dns.pod {
+                plan.tcpPorts.removeAll { $0 == LabConstants.dnsPort }
+                plan.udpPorts.removeAll { $0 == LabConstants.dnsPort }
+            }
+            pod.plan = plan
+            try serve(pod, dnsPod: nil)
+        }
     }
 
     private func updateNames(_ dns: DNSPlan) {

@@ -30,7 +30,8 @@ struct Wiring: Sendable {
 
     /// Joins empty namespaces to a cluster's nodes and the internet.
     init(
-        nodes: [RunningNode], fabric: NetworkNamespace?, internet: NetworkNamespace, clusterRanges: IPPrefixSet
+        nodes: [RunningNode], fabric: NetworkNamespace?, internet: NetworkNamespace, clusterRanges: IPPrefixSet,
+        balancers: IPPrefixSet
     ) throws {
         let all = try nodes.enumerated().map { position, node in
             Place(node: node, position: position, routes: try Self.forwarding(node.namespace))
@@ -56,7 +57,7 @@ struct Wiring: Sendable {
         }
         let fabricRoutes = try Self.forwarding(fabric)
         self.fabricRoutes = fabricRoutes
-        try fabricRoutes.send(Self.fabricBatch(nodes, internet))
+        try fabricRoutes.send(Self.fabricBatch(nodes, internet, balancers))
         try internet.enter { try RouteConnection().send(Self.internetBatch(clusterRanges)) }
         for place in all {
             var batch = RouteBatch()
@@ -105,7 +106,9 @@ struct Wiring: Sendable {
     }
 
     /// The fabric: a link to each node, the way to its addresses, and the link to the internet.
-    private static func fabricBatch(_ nodes: [RunningNode], _ internet: NetworkNamespace) -> RouteBatch {
+    private static func fabricBatch(
+        _ nodes: [RunningNode], _ internet: NetworkNamespace, _ balancers: IPPrefixSet
+    ) -> RouteBatch {
         var batch = RouteBatch()
         batch.setLink(index: loopback, isUp: true)
         addInternetLink(to: internet, &batch)
@@ -124,6 +127,11 @@ struct Wiring: Sendable {
                 batch.addNeighbour(gateway, at: LabAddresses.fabricMAC(ofNode: position), link: link)
             }
             for address in node.addresses { addRoute(to: address, ofNode: position, &batch) }
+        }
+        // A load balancer hands what comes to any node, which leads it on; here it is the first.
+        for prefix in balancers.prefixes {
+            let gateway = prefix.family == .ipv4 ? LabAddresses.nodeUplinkIPv4 : LabAddresses.nodeUplinkIPv6
+            batch.addRoute(prefix, via: gateway, link: fabricLink(0), isOnlink: true)
         }
         return batch
     }

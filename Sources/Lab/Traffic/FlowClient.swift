@@ -41,7 +41,8 @@ package struct ClientSite: Sendable {
 /// Carries out exchanges as the lab's applications: one value serves all clients of a lab.
 package struct FlowClient: Sendable {
     private let tls: ClientTLS
-    private let ports = SourcePorts()
+    /// Whoever asks for himself takes his ports here, too.
+    let ports = SourcePorts()
 
     /// Clients that trust `root` alone.
     package init(trusting root: NIOSSLCertificate) throws { tls = try ClientTLS(trusting: root) }

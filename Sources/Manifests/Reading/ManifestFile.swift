@@ -23,8 +23,15 @@ enum ManifestFile {
 
     /// The documents of the file. `asked` is where the file was named; problems of the file itself are told there.
     static func documents(at path: String, askedAt asked: SourceLocation?) -> ReadResult<[ManifestNode]> {
-        func refuse(_ message: String, at location: SourceLocation?) -> ReadResult<[ManifestNode]> {
-            ReadResult([], diagnostics: [Diagnostic(.error, message, at: location)])
+        let read = bytes(at: path, askedAt: asked)
+        guard let bytes = read.value else { return ReadResult([], diagnostics: read.diagnostics) }
+        return documents(of: bytes, file: path)
+    }
+
+    /// What is in the file; nil, and told at `asked`, where it can't be read.
+    static func bytes(at path: String, askedAt asked: SourceLocation?) -> ReadResult<[UInt8]?> {
+        func refuse(_ message: String, at location: SourceLocation?) -> ReadResult<[UInt8]?> {
+            ReadResult(nil, diagnostics: [Diagnostic(.error, message, at: location)])
         }
         switch kind(of: path) {
         case .missing: return refuse("no file \(path)", at: asked)
@@ -55,7 +62,7 @@ enum ManifestFile {
         guard failure == 0 else {
             return refuse("can't read \(path): \(String(cString: strerror(failure)))", at: asked)
         }
-        return documents(of: bytes, file: path)
+        return ReadResult(bytes, diagnostics: [])
     }
 
     static func documents(of bytes: [UInt8], file: String) -> ReadResult<[ManifestNode]> {

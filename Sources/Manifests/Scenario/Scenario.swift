@@ -65,13 +65,15 @@ package struct Step: Sendable {
     package var set: MeshConfig?
     package var restart: [Located<WorkloadReference>]
     package var flows: [Flow]
+    /// Asked after the flows.
+    package var matrix: Matrix?
     package var commands: [Command]
     package var assertions: [Assertion]
 
     package init(
         name: String, location: SourceLocation, delete: [Located<ResourceID>] = [], apply: [any Resource] = [],
         set: MeshConfig? = nil, restart: [Located<WorkloadReference>] = [], flows: [Flow] = [],
-        commands: [Command] = [], assertions: [Assertion] = []
+        matrix: Matrix? = nil, commands: [Command] = [], assertions: [Assertion] = []
     ) {
         self.name = name
         self.location = location
@@ -80,6 +82,7 @@ package struct Step: Sendable {
         self.set = set
         self.restart = restart
         self.flows = flows
+        self.matrix = matrix
         self.commands = commands
         self.assertions = assertions
     }

@@ -130,7 +130,7 @@ struct ScenarioPass {
     // MARK: Steps
 
     private static let stepFields: FieldNames = """
-        name apply delete set restart flows commands probes assert
+        name apply delete set restart flows matrix commands probes assert
         """
 
     private mutating func step(_ field: FieldReader, number: Int) -> Step? {
@@ -148,9 +148,25 @@ struct ScenarioPass {
         for (index, element) in (field["flows"]?.list ?? []).enumerated() {
             if let flow = flow(element, defaultID: "s\(number).f\(index + 1)") { step.flows.append(flow) }
         }
+        step.matrix = field["matrix"].flatMap { matrix($0) }
         step.commands = (field["commands"]?.list ?? []).compactMap { command($0) }
         step.assertions = (field["assert"]?.list ?? []).flatMap { assertions($0) }
         return step
+    }
+
+    private func matrix(_ field: FieldReader) -> Matrix? {
+        Matrix(
+            reading: field, reference: { reference($0) },
+            table: { field in
+                guard let name = field.text else { return nil }
+                let path = resolve(name)
+                let bytes = ManifestFile.bytes(at: path, askedAt: field.location)
+                log.add(bytes.diagnostics)
+                guard let bytes = bytes.value else { return nil }
+                let read = KeptMatrix.read(text: String(decoding: bytes, as: UTF8.self), file: path)
+                log.add(read.diagnostics)
+                return read.isUsable ? read.value : nil
+            })
     }
 
     /// `manifests` or `apply`: files, directories and inline objects.

@@ -43,12 +43,16 @@ struct PodTemplates {
     private(set) var all: [Entry] = []
     private var names: Set<PodID> = []
     private let resources: ResourceSet
+    private let nodes: [ClusterNode]
 
+    /// The file of what the lab brings itself.
+    static let builtInFile = "built-in"
     static let dnsLabel = (key: "k8s-app", value: "kube-dns")
     static let dnsID = PodID(namespace: "kube-system", name: "kube-dns")
 
-    init(_ resources: ResourceSet) {
+    init(_ resources: ResourceSet, nodes: [ClusterNode] = [.only]) {
         self.resources = resources
+        self.nodes = nodes
         let allPods = resources.resources(Pod.self)
         let pods = allPods.filter(\.isRunning)
         let workloads = Self.making(resources.resources(Workload.self), pods: allPods)
@@ -91,7 +95,7 @@ struct PodTemplates {
 
     /// The cluster's own DNS server, where the manifests bring none.
     private mutating func addDNS() {
-        let location = SourceLocation(file: "built-in")
+        let location = SourceLocation(file: Self.builtInFile)
         let container = Container(
             name: "dns",
             ports: [
@@ -128,7 +132,9 @@ struct PodTemplates {
         let metadata = workload.template.metadata
         let shared = PodTemplate(
             labels: metadata.labels, annotations: metadata.annotations, spec: workload.template.spec)
-        for number in 0..<workload.replicas {
+        // A DaemonSet has a pod on each node that takes it.
+        let places = kind == .daemonSet ? nodes.indices.filter { nodes[$0].takes(workload.template.spec) } : []
+        for number in kind == .daemonSet ? places : Array(0..<workload.replicas) {
             let ordinal = kind == .statefulSet ? workload.firstOrdinal + number : number + 1
             var id = PodID(
                 namespace: workload.metadata.namespace, name: "\(workload.metadata.name)-\(ordinal)")
@@ -144,7 +150,8 @@ struct PodTemplates {
             case .job, .cronJob:
                 template.labels["job-name"] = name
                 template.labels["batch.kubernetes.io/job-name"] = name
-            case .deployment, .replicaSet, .replicationController, .daemonSet: break
+            case .daemonSet: if nodes.count > 1 { spec.nodeName = nodes[number].name }
+            case .deployment, .replicaSet, .replicationController: break
             }
             all.append(
                 Entry(

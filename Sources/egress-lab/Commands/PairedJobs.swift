@@ -36,7 +36,10 @@ struct ComparisonOutcome {
 }
 
 extension SuiteJob {
-    init(_ scenario: Scenario, on dataPlane: Scenario.DataPlaneKind, envoy: String?) {
-        self.init(scenarioFile: scenario.file, name: scenario.name, dataPlane: dataPlane, envoy: envoy)
+    init(
+        _ scenario: Scenario, on dataPlane: Scenario.DataPlaneKind, envoy: String?, matrix: MadeUpMatrix? = nil
+    ) {
+        self.init(
+            scenarioFile: scenario.file, name: scenario.name, dataPlane: dataPlane, envoy: envoy, matrix: matrix)
     }
 }

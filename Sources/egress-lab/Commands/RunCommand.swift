@@ -17,6 +17,9 @@ struct RunCommand: AsyncParsableCommand {
     @OptionGroup(title: "Selection")
     var selection: Selection
 
+    @OptionGroup(title: "Matrix")
+    var matrix: MatrixArguments
+
     @OptionGroup(title: "Reports")
     var reports: ReportArguments
 
@@ -46,6 +49,8 @@ struct RunCommand: AsyncParsableCommand {
 
     func validate() throws {
         if let jobs, jobs < 1 { throw ValidationError("--jobs takes a number from 1") }
+        if matrix.isAsked, compare != nil { throw ValidationError("--matrix and --compare don't go together") }
+        try matrix.check()
         if failFast, compare != nil { throw ValidationError("--compare needs all scenarios: leave --fail-fast out") }
     }
 
@@ -66,7 +71,8 @@ struct RunCommand: AsyncParsableCommand {
             try reports.write(outcome, format: format)
             exitCode = outcome.comparison.exitCode
         } else {
-            let outcome = await runSuite(scenarios.map { SuiteJob($0, on: $0.dataPlane, envoy: envoy) })
+            let outcome = await runSuite(
+                scenarios.map { SuiteJob($0, on: $0.dataPlane, envoy: envoy, matrix: matrix.madeUp(of: paths)) })
             try reports.write(outcome, format: format)
             exitCode = outcome.result.exitCode
         }
@@ -74,6 +80,11 @@ struct RunCommand: AsyncParsableCommand {
     }
 
     private func readScenarios() throws -> [Scenario] {
+        if let madeUp = matrix.madeUp(of: paths) {
+            let read = ReadInputs(madeUp, dataPlane: dataPlane)
+            try read.requireUsable()
+            return read.scenarios
+        }
         let found = ScenarioLocator.find(paths: paths)
         var read = ReadInputs(found.value.map { .scenario(file: $0) }, dataPlane: dataPlane)
         read.diagnostics = found.diagnostics + read.diagnostics

@@ -37,6 +37,15 @@ struct ReadInputs {
         diagnostics = diagnostics.filter { seen.insert($0).inserted }
     }
 
+    /// A scenario that is made up of manifests alone.
+    init(_ matrix: MadeUpMatrix, dataPlane: Scenario.DataPlaneKind?) {
+        let read = matrix.scenario(dataPlane: dataPlane)
+        diagnostics = read.diagnostics
+        guard let scenario = read.value else { return }
+        scenarios = [scenario]
+        if read.isUsable { diagnostics += DryPlan(scenario).diagnostics }
+    }
+
     var isUsable: Bool { diagnostics.allSatisfy { $0.severity < .unsupported } }
 
     /// Tells everything on standard error; ends the command if anything forbids to go on.
