@@ -24,7 +24,9 @@ struct MatrixComparison {
         let rowOf = result.from.map { rows.position(of: $0) }
         found += missing(result.to, columnOf, "column", table)
         found += missing(result.from, rowOf, "row", table)
-        found += unknown(section.columns, result.to).map { "\(table.name): nobody is called \($0), a column of the table" }
+        found += unknown(section.columns, result.to).map {
+            "\(table.name): nobody is called \($0), a column of the table"
+        }
         found += unknown(section.rows.map(\.name), result.from).map {
             "\(table.name): nobody is called \($0), a row of the table"
         }

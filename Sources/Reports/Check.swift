@@ -84,7 +84,8 @@ struct Check {
         self.init(
             name: "matrix of \(matrix.from.count) x \(matrix.to.count)", step: step,
             verdict: counts.inconclusive > 0 ? .error : matrix.passed ? .passed : .failed,
-            message: matrix.differences.isEmpty ? headline : "\(matrix.differences.count) cells differ from the kept ones",
+            message: matrix.differences.isEmpty
+                ? headline : "\(matrix.differences.count) cells differ from the kept ones",
             details: [
                 ("probes", matrix.tables.map(\.name)),
                 ("reached", ["\(counts.reached)"]), ("denied", ["\(counts.denied)"]),

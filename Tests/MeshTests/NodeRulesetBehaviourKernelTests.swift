@@ -115,6 +115,38 @@ struct NodeRulesetBehaviourKernelTests {
         #expect(failure.errno == ECONNREFUSED)
     }
 
+    @Test("with session affinity a client comes to one pod, however often it calls", arguments: IPFamily.allCases)
+    func affinity(_ family: IPFamily) throws {
+        let lab = try MiniLab(
+            KubernetesFixture.plan(
+                KubernetesFixture.pod("a", labels: "{app: web}") + KubernetesFixture.pod("b", labels: "{app: web}")
+                    + KubernetesFixture.pod("client")
+                    + """
+                    apiVersion: v1
+                    kind: Service
+                    metadata: {name: web}
+                    spec: {selector: {app: web}, sessionAffinity: ClientIP, ports: [{port: 80, targetPort: 8080}]}
+                    """))
+        let service = try #require(
+            lab.plan.dns.records["web.default.svc.cluster.local"]?.first { $0.family == family })
+        let servers = try ["a", "b"].map { name in
+            let server = try PodSocket(family, SOCK_STREAM, in: lab.namespace(name))
+            try server.bind(to: IPEndpoint(family == .ipv4 ? .anyIPv4 : .anyIPv6, 8080))
+            try server.listen()
+            server.stopWaiting()
+            return server
+        }
+        for _ in 0..<8 {
+            try PodSocket(family, SOCK_STREAM, in: lab.namespace("client")).connect(to: IPEndpoint(service, 80))
+        }
+        let counts = servers.map { server in
+            var count = 0
+            while server.hasConnection() { count += 1 }
+            return count
+        }
+        #expect(counts.sorted() == [0, 8])
+    }
+
     @Test("the node reaches isolated pods", arguments: IPFamily.allCases)
     func node(_ family: IPFamily) throws {
         let lab = try MiniLab(KubernetesFixture.plan(Self.isolatedService))

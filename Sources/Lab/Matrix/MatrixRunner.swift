@@ -1,7 +1,7 @@
 import Dispatch
-import Evidence
-import Manifests
-import Mesh
+package import Evidence
+package import Manifests
+package import Mesh
 import NIOConcurrencyHelpers
 import Netlink
 import NetworkAddresses
@@ -9,12 +9,19 @@ import NetworkAddresses
 /// Asks every pair of a matrix and makes its tables.
 ///
 /// Pairs of pods without proxies are asked by the prober, thousands a second; the others are flows like any.
-struct MatrixRunner: Sendable {
-    let lab: RunningLab
-    let plan: LabPlan
-    let flows: FlowRunner
-    /// How many of the flows are under way at once.
-    let flowsAtOnce: Int
+package struct MatrixRunner: Sendable {
+    private let lab: RunningLab
+    private let plan: LabPlan
+    private let flows: FlowRunner
+    private let flowsAtOnce: Int
+
+    /// - Parameter flowsAtOnce: how many of the flows are under way at once.
+    package init(lab: RunningLab, plan: LabPlan, flows: FlowRunner, flowsAtOnce: Int) {
+        self.lab = lab
+        self.plan = plan
+        self.flows = flows
+        self.flowsAtOnce = flowsAtOnce
+    }
 
     /// A question that the prober can't put.
     private struct Rest: Sendable {
@@ -22,7 +29,8 @@ struct MatrixRunner: Sendable {
         var flow: Flow
     }
 
-    func run(_ matrix: Matrix) async throws -> MatrixResult {
+    /// The answers to all questions of a matrix, compared with its kept table where it has one.
+    package func run(_ matrix: Matrix) async throws -> MatrixResult {
         let start = ContinuousClock.now
         let ends = MatrixEnds(matrix, in: plan)
         guard !ends.sources.isEmpty, !ends.destinations.isEmpty else {
