@@ -139,7 +139,8 @@ package struct StepResult: Codable, Sendable {
     }
 
     package var passed: Bool {
-        flows.allSatisfy(\.passed) && matrix?.passed ?? true && commands.allSatisfy(\.passed) && assertions.allSatisfy(\.passed)
+        flows.allSatisfy(\.passed) && matrix?.passed ?? true && commands.allSatisfy(\.passed)
+            && assertions.allSatisfy(\.passed)
     }
 }
 

@@ -63,7 +63,10 @@ package struct LabPlanner: Sendable {
         let dns = DNSPlanner(cluster: cluster, internet: internet).plan()
         let policies = PolicySet(resources)
         diagnostics += policies.diagnostics
-        let boundary = BoundaryPlanner(cluster: cluster, boundary: boundary, scenario: name)
+        let boundary = BoundaryPlanner(
+            cluster: cluster, boundary: boundary, scenario: name,
+            givenAddresses: clusterRanges.subtracting(
+                IPPrefixSet(LabNetwork.ranges(nodeAddresses: nodes.allAddresses))))
         let table = boundary.table
         let pods = pods(of: cluster, resources, dns, &diagnostics)
         var plan = LabPlan(
@@ -142,9 +145,10 @@ package struct LabPlanner: Sendable {
         for service in cluster.services {
             let addresses = service.clusterIPs + service.loadBalancerIPs + service.service.externalIPs
             for port in service.ports {
-                let nodePorts = port.nodePort.map { number in
-                    cluster.nodes.flatMap(\.addresses).map { IPEndpoint($0, number) }
-                } ?? []
+                let nodePorts =
+                    port.nodePort.map { number in
+                        cluster.nodes.flatMap(\.addresses).map { IPEndpoint($0, number) }
+                    } ?? []
                 for front in addresses.map({ IPEndpoint($0, port.port.number) }) + nodePorts {
                     let endpoints = port.endpoints.filter { $0.address.family == front.address.family }
                     result[front, default: []].formUnion(endpoints)

@@ -121,12 +121,12 @@ struct NodeRulesetBehaviourKernelTests {
             KubernetesFixture.plan(
                 KubernetesFixture.pod("a", labels: "{app: web}") + KubernetesFixture.pod("b", labels: "{app: web}")
                     + KubernetesFixture.pod("client")
-                    + """
-                    apiVersion: v1
-                    kind: Service
-                    metadata: {name: web}
-                    spec: {selector: {app: web}, sessionAffinity: ClientIP, ports: [{port: 80, targetPort: 8080}]}
-                    """))
+                        + """
+                        apiVersion: v1
+                        kind: Service
+                        metadata: {name: web}
+                        spec: {selector: {app: web}, sessionAffinity: ClientIP, ports: [{port: 80, targetPort: 8080}]}
+                        """))
         let service = try #require(
             lab.plan.dns.records["web.default.svc.cluster.local"]?.first { $0.family == family })
         let servers = try ["a", "b"].map { name in

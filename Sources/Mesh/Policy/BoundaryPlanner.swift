@@ -9,6 +9,8 @@ struct BoundaryPlanner {
     let boundary: ClusterBoundary?
     /// The name of the scenario.
     let scenario: String
+    /// The cluster's addresses beside the usual ones: what a dump gives pods and Services.
+    let givenAddresses: IPPrefixSet
 
     private static let firewallChain = "firewall"
     private static let outward = Match(.metaOifname, .interface(LabConstants.internetInterface))
@@ -51,6 +53,14 @@ struct BoundaryPlanner {
                 Self.outward, Match(range.family == .ipv4 ? .ipDaddr : .ip6Daddr, .prefix(range)), Counter(),
                 Reject.icmpx(.hostUnreachable))
         }
+            + IPFamily.allCases.compactMap { family in
+                let given = givenAddresses.restricted(to: family)
+                guard !given.isEmpty else { return nil }
+                return Rule(
+                    Self.outward,
+                    Match(family == .ipv4 ? .ipDaddr : .ip6Daddr, .set(given.ranges.map(Value.addresses))), Counter(),
+                    Reject.icmpx(.hostUnreachable))
+            }
     }
 
     private static let leaving = Rule(
