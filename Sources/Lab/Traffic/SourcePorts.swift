@@ -14,7 +14,8 @@ final class SourcePorts: Sendable {
     /// The next port for connections from `address`; it may be taken by a server.
     func take(for address: IPAddress) -> UInt16 {
         next.withLockedValue { next in
-            let port = next[address] ?? Self.range.lowerBound
+            // A node that puts its own address in the callers' place keeps their ports only where no two have the same.
+            let port = next[address] ?? Self.range.lowerBound + UInt16(next.count * 997 % Self.range.count)
             next[address] = port + 1 < Self.range.upperBound ? port + 1 : Self.range.lowerBound
             return port
         }
