@@ -199,7 +199,13 @@ package struct MatrixRunner: Sendable {
             var waiting = rest.makeIterator()
             func add() {
                 guard let next = waiting.next() else { return }
-                group.addTask { (next.cell, await flows.run(next.flow).observed) }
+                group.addTask {
+                    let result = await flows.run(next.flow)
+                    var observed = result.observed
+                    // What policies and kernel don't agree upon is nothing to rely on.
+                    if result.disagreements?.isEmpty == false { observed.outcome = .inconclusive }
+                    return (next.cell, observed)
+                }
             }
             for _ in 0..<flowsAtOnce { add() }
             var answers: [(Int, FlowResult.Observed)] = []
