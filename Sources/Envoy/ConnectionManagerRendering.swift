@@ -24,9 +24,11 @@ struct ConnectionManagerRendering {
             "preserve_external_request_id": true,
             "use_remote_address": .bool(manager.usesRemoteAddress),
             "http_protocol_options": manager.acceptsHTTP10 ? ["accept_http_10": true] : [:],
-            // Istio's path normalisation BASE, its default.
-            "normalize_path": true,
-            "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
+            "normalize_path": .bool(manager.pathNormalization != PathNormalizationMode.none),
+            "merge_slashes":
+                [.mergeSlashes, .decodeAndMergeSlashes].contains(manager.pathNormalization) ? true : nil,
+            "path_with_escaped_slashes_action":
+                manager.pathNormalization == .decodeAndMergeSlashes ? "UNESCAPE_AND_FORWARD" : "KEEP_UNCHANGED",
             "upgrade_configs": [["upgrade_type": "websocket"]],
             "stream_idle_timeout": "0s",
             "forward_client_cert_details": manager.clientCertificateForwarding.map { .string($0.details.rawValue) },

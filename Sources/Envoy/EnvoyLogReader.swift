@@ -175,6 +175,8 @@ struct EnvoyOrigins: Sendable {
     private var policies: [String: ConfigurationOrigin] = [:]
     /// Of the policies that allow what passes a chain.
     private var allowances: [ChainKey: ConfigurationOrigin] = [:]
+    /// Of the policies that have an external authorizer asked.
+    private var authorizers: [ChainKey: ConfigurationOrigin] = [:]
 
     /// - Parameter before: for what `configuration` does not have any more, while connections made under it live on.
     init(_ configuration: ProxyConfiguration, before: EnvoyOrigins? = nil) {
@@ -184,6 +186,7 @@ struct EnvoyOrigins: Sendable {
             for (chain, namesake) in listener.numberedChains {
                 let key = ChainKey(listener: listener.name, chain: chain.name, namesake: namesake)
                 chains[key] = chain.origin
+                authorizers[key] = chain.authorizerOrigin
                 for rules in chain.enforcedRules {
                     if rules.action == .allow { allowances[key] = rules.origin }
                     for policy in rules.policies { policies[policy.name] = policy.origin }
@@ -202,6 +205,9 @@ struct EnvoyOrigins: Sendable {
     /// Of the policy that refused, or of those none of which allowed.
     func ofDenial(_ line: EnvoyLogLine) -> ConfigurationOrigin? {
         let details = line.responseCodeDetails ?? line.connectionTerminationDetails ?? ""
+        if details.hasPrefix("ext_authz_"), let listener = line.listener, let chain = line.chain {
+            return authorizers[ChainKey(listener: listener, chain: chain)]
+        }
         let prefix = "rbac_access_denied_matched_policy["
         guard details.hasPrefix(prefix), details.hasSuffix("]") else { return nil }
         let name = details.dropFirst(prefix.count).dropLast()
@@ -225,5 +231,11 @@ extension FilterChain {
             for case .rbac(let rbac) in manager.httpFilters ?? [] { rules += [rbac.rules].compactMap(\.self) }
         }
         return rules
+    }
+
+    fileprivate var authorizerOrigin: ConfigurationOrigin? {
+        guard case .httpConnectionManager(let manager) = filter else { return nil }
+        for case .externalAuthorization(let filter) in manager.httpFilters ?? [] { return filter.origin }
+        return nil
     }
 }

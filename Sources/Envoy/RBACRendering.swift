@@ -10,6 +10,7 @@ enum RBACRendering {
                 "name": "envoy.filters.http.rbac",
                 "typed_config": .typed("envoy.extensions.filters.http.rbac.v3.RBAC", fields(rbac)),
             ]
+        case .externalAuthorization(let filter): ExternalAuthorizationRendering.filter(filter)
         }
     }
 

@@ -24,6 +24,11 @@ package enum ProxyDecision: Sendable, Equatable {
             self = .denied(details.isEmpty ? "no route (NR)" : "NR \(details)")
         } else if details.hasPrefix("rbac_access_denied") || termination.hasPrefix("rbac_access_denied") {
             self = .denied(details.isEmpty ? termination : details)
+        } else if flags.contains("UAEX") {
+            self = .denied(
+                details == "ext_authz_error"
+                    ? "the external authorizer can't be asked (UAEX ext_authz_error)"
+                    : "the external authorizer refused it (UAEX \(details))")
         } else if details == "direct_response" {
             self = .failed("its route answers by itself, with \(record.responseCode)")
         } else if flags.contains("FI") {

@@ -164,6 +164,8 @@ final class ProxyWorker: @unchecked Sendable {
         for filter in manager.httpFilters ?? [] {
             switch filter {
             case .rbac(let rbac): _ = rbacCounters("http.\(manager.statPrefix).", rbac.shadowRulesStatPrefix)
+            case .externalAuthorization:
+                _ = ExternalAuthorizationCounters(statistics, prefix: "http.\(manager.statPrefix).")
             }
         }
     }

@@ -164,6 +164,8 @@ package struct HTTPConnectionManager: Codable, Equatable, Sendable {
     package var clientCertificateForwarding: ClientCertificateForwarding?
     /// What a request passes before it is routed, in this order; nil: nothing.
     package var httpFilters: [HTTPFilter]?
+    /// nil: `base`, Istio's default.
+    package var pathNormalization: PathNormalizationMode?
 
     package init(
         statPrefix: String, routeConfiguration: String, serverName: String = "envoy",

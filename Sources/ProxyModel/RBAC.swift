@@ -109,6 +109,7 @@ package indirect enum RBACPrincipal: Codable, Equatable, Sendable {
 /// An HTTP filter before the router, of those that vary.
 package enum HTTPFilter: Codable, Equatable, Sendable {
     case rbac(RBAC)
+    case externalAuthorization(ExternalAuthorization)
 }
 
 extension RBAC {
@@ -134,7 +135,10 @@ extension HTTPFilter {
     /// As for `RBAC`.
     package var withoutOrigins: HTTPFilter {
         switch self {
-        case .rbac(let rbac): .rbac(rbac.withoutOrigins)
+        case .rbac(let rbac): return .rbac(rbac.withoutOrigins)
+        case .externalAuthorization(var filter):
+            filter.origin = nil
+            return .externalAuthorization(filter)
         }
     }
 }

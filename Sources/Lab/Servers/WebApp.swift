@@ -77,6 +77,7 @@ extension InternetHost.App {
         case .httpbin: Httpbin.respond(to: request)
         case .redirectToHTTPS:
             WebResponse(status: 301, headers: [("location", "https://\(request.hostName)\(request.pathAndQuery)")])
+        case .externalAuthorizer: ExternalAuthorizerApp.respond(to: request)
         case .echo, .banner:
             WebResponse(
                 body: String(decoding: request.body, as: UTF8.self),

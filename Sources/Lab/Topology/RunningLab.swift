@@ -334,7 +334,7 @@ package actor RunningLab {
                 server: PodServer(
                     pod: "\(pod.id)", hasIPv6: plan.pod.addresses.contains { $0.family == .ipv6 },
                     authority: authority, in: pod.context(uid: owner.uid, gid: owner.gid), on: group.next(),
-                    sink: { [recorder] in recorder.record($0) }))
+                    app: plan.pod.app, sink: { [recorder] in recorder.record($0) }))
         }
         try pod.server?.open(tcp: plan.tcpPorts, udp: plan.udpPorts, sctp: plan.answersSCTP)
     }

@@ -102,6 +102,12 @@ extension MeshConfig {
         }
         protocolDetectionTimeoutMs = field["protocolDetectionTimeout"]?.milliseconds
         trustDomainAliases = field["trustDomainAliases"]?.strings
+        externalAuthorizers =
+            field["extensionProviders"].map { $0.list.compactMap { ExternalAuthorizer(reading: $0) } }
+        if let paths = field["pathNormalization"], paths.check("normalization") {
+            let modes = ["DEFAULT", "NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"]
+            pathNormalization = paths["normalization"]?.choice(of: modes).flatMap { $0 == "DEFAULT" ? nil : $0 }
+        }
         field.refuse(fields: Self.refused)
         for name in ["defaultServiceExportTo", "defaultVirtualServiceExportTo", "defaultDestinationRuleExportTo"] {
             guard let list = field[name], list.strings != ["*"], !list.list.isEmpty else { continue }

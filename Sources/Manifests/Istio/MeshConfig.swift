@@ -47,6 +47,10 @@ package struct MeshConfig: Sendable, Equatable {
     /// `protocolDetectionTimeout` of the mesh or of `values.global.proxy`, in milliseconds; 0: without end.
     package var protocolDetectionTimeoutMs: Int?
     package var trustDomainAliases: [String]?
+    /// Those of `extensionProviders` that policies may ask.
+    package var externalAuthorizers: [ExternalAuthorizer]?
+    /// `pathNormalization.normalization`; `DEFAULT` is nil.
+    package var pathNormalization: String?
 
     // `values.global.proxy.*` of the charts; capture settings that annotations replace.
     package var includeIPRanges: Located<String>?
@@ -94,6 +98,8 @@ package struct MeshConfig: Sendable, Equatable {
         lay(\.defaultTLSMinProtocolVersion)
         lay(\.protocolDetectionTimeoutMs)
         lay(\.trustDomainAliases)
+        lay(\.externalAuthorizers)
+        lay(\.pathNormalization)
         lay(\.includeIPRanges)
         lay(\.excludeIPRanges)
         lay(\.includeOutboundPorts)

@@ -52,7 +52,7 @@ extension InternetHost {
         var app: App = isWeb ? .httpbin : .echo
         if let given = field["app"] {
             guard let choice = given.choice(App.self) else { return nil }
-            let isWebApp = choice == .httpbin || choice == .redirectToHTTPS
+            let isWebApp = choice == .httpbin || choice == .redirectToHTTPS || choice == .externalAuthorizer
             if !isWeb, isWebApp { given.error("\(choice.rawValue) speaks HTTP or HTTPS, not \(name)") }
             if choice == .banner, kind != .tcp { given.error("banner speaks TCP, not \(name)") }
             app = choice

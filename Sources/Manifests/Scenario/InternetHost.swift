@@ -18,6 +18,8 @@ package struct InternetHost: Sendable, Equatable, Codable {
         case echo
         /// Speaks first, as SMTP and SSH servers do: `220 ready`, then echo.
         case banner
+        /// Istio's sample of an external authorizer: allows what has the header `x-ext-authz: allow`.
+        case externalAuthorizer = "ext-authz"
     }
 
     /// The certificate of an HTTPS or TLS port, where it is not simply a right one.

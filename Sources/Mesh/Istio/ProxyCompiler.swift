@@ -62,6 +62,9 @@ package struct ProxyCompiler {
         var (configuration, diagnostics) = pod.isRouter ? router(pod, nameservers) : sidecar(pod, nameservers)
         let (found, missing) = SecretPass(resources, pod: pod).secrets(of: configuration)
         configuration.secrets = found.isEmpty ? nil : found
+        if let mode = cluster.mesh.pathNormalization.flatMap(PathNormalizationMode.init) {
+            for index in configuration.listeners.indices { configuration.listeners[index].setPathNormalization(mode) }
+        }
         return (configuration, diagnostics + missing.map { missingFile($0, of: pod) })
     }
 
@@ -97,7 +100,7 @@ package struct ProxyCompiler {
         let configuration = ProxyConfiguration(
             node: Self.node(of: pod),
             listeners: GatewayListenerPass(
-                context: context, servers: servers, authorization: authorizationPass(for: pod, diagnostics)
+                context: context, servers: servers, authorization: authorizationPass(for: pod, context)
             ).listeners(),
             routes: GatewayRoutePass(context: context, servers: servers).tables(),
             clusters: clusters.builtIn() + clusters.outbound()
@@ -118,7 +121,7 @@ package struct ProxyCompiler {
             pod: pod, services: servicesOfPod[pod.id] ?? [],
             selection: ProtocolSelection(isSniffing: !context.isIstio10), context: context,
             inboundPort: pod.capture?.inboundPort ?? 15006, peerAuthentication: peerAuthentication,
-            trustDomain: cluster.trustDomain, authorization: authorizationPass(for: pod, context.diagnostics)
+            trustDomain: cluster.trustDomain, authorization: authorizationPass(for: pod, context)
         ).configuration()
         let accessLog = AccessLogPass.configuration(
             mesh: cluster.mesh, isIstio10: context.isIstio10, diagnostics: context.diagnostics)
@@ -140,10 +143,11 @@ package struct ProxyCompiler {
         return (configuration, registry.diagnostics + outbound.diagnostics + context.diagnostics.all)
     }
 
-    private func authorizationPass(for pod: ClusterPod, _ diagnostics: DiagnosticCollector) -> AuthorizationPass {
+    private func authorizationPass(for pod: ClusterPod, _ context: ProxyContext) -> AuthorizationPass {
         AuthorizationPass(
-            authorization, pod: pod, trustDomains: [cluster.trustDomain] + (cluster.mesh.trustDomainAliases ?? []),
-            diagnostics: diagnostics)
+            authorization, pod: pod, mesh: cluster.mesh,
+            trustDomains: [cluster.trustDomain] + (cluster.mesh.trustDomainAliases ?? []), scope: context.scope,
+            diagnostics: context.diagnostics)
     }
 
     /// What the pod's DNS agent answers itself; nil without DNS capture.
@@ -286,6 +290,14 @@ extension Sidecar {
 }
 
 extension Listener {
+    fileprivate mutating func setPathNormalization(_ mode: PathNormalizationMode) {
+        for index in filterChains.indices {
+            guard case .httpConnectionManager(var manager) = filterChains[index].filter else { continue }
+            manager.pathNormalization = mode
+            filterChains[index].filter = .httpConnectionManager(manager)
+        }
+    }
+
     /// Gives the connection managers their request headers, except those whose table is excluded.
     fileprivate mutating func setRequestHeaders(_ headers: [HeaderValue], unless isExcluded: (String) -> Bool) {
         for index in filterChains.indices {

@@ -4,6 +4,7 @@ import ProxyModel
 final class ChainAuthorization: Sendable {
     enum HTTPStep: Sendable {
         case rbac(CompiledRBAC)
+        case external(CompiledExternalAuthorization)
     }
 
     /// For a TCP chain's connections.
@@ -18,6 +19,7 @@ final class ChainAuthorization: Sendable {
             request = try (manager.httpFilters ?? []).map { filter in
                 switch filter {
                 case .rbac(let rbac): .rbac(try CompiledRBAC(rbac))
+                case .externalAuthorization(let filter): .external(try CompiledExternalAuthorization(filter))
                 }
             }
         } else {
@@ -84,18 +86,20 @@ struct RBACDenial: Equatable {
 }
 
 extension CompiledRBAC {
-    /// Evaluates both sets of rules and counts; nil: it may pass.
-    func check(_ subject: AuthorizationSubject, _ counters: RBACCounters) -> RBACDenial? {
-        if let shadow = shadowRules?.decide(subject) {
-            (shadow.isAllowed ? counters.shadowAllowed : counters.shadowDenied).add()
-        }
-        guard let decision = rules?.decide(subject) else { return nil }
+    /// Evaluates both sets of rules and counts. Without a denial it may pass; `shadowPolicy` is the shadow rules' match,
+    /// which filters behind this one look at.
+    func check(
+        _ subject: AuthorizationSubject, _ counters: RBACCounters
+    ) -> (denial: RBACDenial?, shadowPolicy: String?) {
+        let shadow = shadowRules?.decide(subject)
+        if let shadow { (shadow.isAllowed ? counters.shadowAllowed : counters.shadowDenied).add() }
+        guard let decision = rules?.decide(subject) else { return (nil, shadow?.policy) }
         guard !decision.isAllowed else {
             counters.allowed.add()
-            return nil
+            return (nil, shadow?.policy)
         }
         counters.denied.add()
-        return RBACDenial(
-            details: "rbac_access_denied_matched_policy[\(decision.policy ?? "none")]", origin: decision.origin)
+        let details = "rbac_access_denied_matched_policy[\(decision.policy ?? "none")]"
+        return (RBACDenial(details: details, origin: decision.origin), shadow?.policy)
     }
 }

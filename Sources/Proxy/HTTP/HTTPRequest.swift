@@ -1,3 +1,5 @@
+import ProxyModel
+
 /// A request that passed the connection manager's checks: what routing looks at and what goes upstream.
 struct HTTPRequest: RoutableRequest {
     var head: HTTPRequestHead
@@ -14,7 +16,9 @@ struct HTTPRequest: RoutableRequest {
     var isGRPC: Bool { Self.isGRPC(head.fields) }
 
     /// Throws the connection manager's answer to a request that it does not route.
-    init(_ head: HTTPRequestHead, keepsAlive: Bool, upgrade: String?) throws(LocalReply) {
+    init(
+        _ head: HTTPRequestHead, keepsAlive: Bool, upgrade: String?, normalization: PathNormalizationMode = .base
+    ) throws(LocalReply) {
         self.keepsAlive = keepsAlive
         self.upgrade = upgrade
         guard let authority = head.authority else { throw .missingHost }
@@ -25,7 +29,7 @@ struct HTTPRequest: RoutableRequest {
             return
         }
         guard let target = head.path, target.utf8.first == UInt8(ascii: "/") else { throw .absolutePathRejected }
-        guard let normal = PathNormalization.normalized(target) else { throw .pathNormalizationFailed }
+        guard let normal = PathNormalization.normalized(target, normalization) else { throw .pathNormalizationFailed }
         self.head = head
         self.head.path = normal
         path = normal

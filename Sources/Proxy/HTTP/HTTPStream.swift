@@ -20,6 +20,8 @@ final class HTTPStream: @unchecked Sendable {
     /// nil until the route forwards the request.
     private var router: Router?
     private var delayTimer: Scheduled<Void>?
+    /// What an authorizer adds to the response.
+    private var responseFields: [HTTPFields.Field] = []
     private var sentHead = false
     private var responseEnded = false
     private var keepAlive = false
@@ -50,7 +52,8 @@ final class HTTPStream: @unchecked Sendable {
         record.protocol = head.version.rawValue
         note(head)
         do throws(LocalReply) {
-            var request = try HTTPRequest(head, keepsAlive: keepsAlive, upgrade: upgrade)
+            var request = try HTTPRequest(
+                head, keepsAlive: keepsAlive, upgrade: upgrade, normalization: manager.pathNormalization ?? .base)
             let downstream = connection.downstream
             if downstream.tls != nil { request.head.scheme = "https" }
             HeaderRewriting.mutate(
@@ -69,7 +72,7 @@ final class HTTPStream: @unchecked Sendable {
         _ head: HTTPRequestHead, body parts: [ByteBuffer], context: HeaderRewriting.RequestContext,
         cluster: ClusterRuntime
     ) {
-        guard let request = try? HTTPRequest(head, keepsAlive: false, upgrade: nil) else { return }
+        guard let request = try? HTTPRequest(head, keepsAlive: false, upgrade: nil) else { return finish(broken: true) }
         self.request = request
         body.fill(parts)
         record.requestID = request.header("x-request-id")
@@ -139,29 +142,90 @@ final class HTTPStream: @unchecked Sendable {
                 return
             }
         }
-        authorize(request) {
-            guard let compiled, let virtualHost else {
-                self.connection.counters.noRoute.add()
-                self.reply(.routeNotFound)
-                return
-            }
-            self.fault(request, compiled, drawn, in: virtualHost.model)
+        guard let authorization = connection.downstream.currentAuthorization(worker) else {
+            return goOn(request, compiled, in: virtualHost, drawn)
+        }
+        authorize(request, authorization.request[...], shadowPolicy: nil) { request in
+            self.goOn(request, compiled, in: virtualHost, drawn)
         }
     }
 
+    /// Past the filters comes the router.
+    private func goOn(
+        _ request: HTTPRequest, _ compiled: CompiledRoute?, in virtualHost: CompiledVirtualHost?,
+        _ drawn: WeightedCluster?
+    ) {
+        guard let compiled, let virtualHost else {
+            connection.counters.noRoute.add()
+            reply(.routeNotFound)
+            return
+        }
+        fault(request, compiled, drawn, in: virtualHost.model)
+    }
+
     /// Goes on with `next` if the chain's filters let the request through.
-    private func authorize(_ request: HTTPRequest, next: @escaping () -> Void) {
-        guard let authorization = connection.downstream.currentAuthorization(worker) else { return next() }
-        let subject = AuthorizationSubject(connection.downstream, request: request)
-        for case .rbac(let rbac) in authorization.request {
+    private func authorize(
+        _ request: HTTPRequest, _ steps: ArraySlice<ChainAuthorization.HTTPStep>, shadowPolicy: String?,
+        next: @escaping (HTTPRequest) -> Void
+    ) {
+        guard let step = steps.first else { return next(request) }
+        switch step {
+        case .rbac(let rbac):
+            let subject = AuthorizationSubject(connection.downstream, request: request)
             let counters = worker.rbacCounters("http.\(manager.statPrefix).", rbac.shadowRulesStatPrefix)
-            guard let denial = rbac.check(subject, counters) else { continue }
+            let (denial, policy) = rbac.check(subject, counters)
+            guard let denial else {
+                return authorize(request, steps.dropFirst(), shadowPolicy: policy ?? shadowPolicy, next: next)
+            }
             if let origin = denial.origin { record.origin = origin }
             noteCluster()
             reply(.accessDenied(denial.details))
+        case .external(let filter):
+            guard shadowPolicy?.hasPrefix(filter.model.policyPrefix) == true else {
+                return authorize(request, steps.dropFirst(), shadowPolicy: shadowPolicy, next: next)
+            }
+            ask(filter, about: request) { request in
+                self.authorize(request, steps.dropFirst(), shadowPolicy: shadowPolicy, next: next)
+                self.flushUpstream()
+            }
+        }
+    }
+
+    /// Has an external authorizer decide; the body waits meanwhile.
+    private func ask(
+        _ filter: CompiledExternalAuthorization, about request: HTTPRequest, next: @escaping (HTTPRequest) -> Void
+    ) {
+        let counters = ExternalAuthorizationCounters(
+            worker.statistics, prefix: "http.\(manager.statPrefix).")
+        let query = AuthorizationQuery(filter, connection) { answer in
+            guard !self.isFinished else { return }
+            switch answer {
+            case .allowed(let upstream, let client):
+                counters.ok.add()
+                var request = request
+                for field in upstream { request.head.fields.set(field.name, field.value) }
+                self.responseFields = client
+                next(request)
+            case .denied(let reply):
+                (reply.details == "ext_authz_error" ? counters.error : counters.denied).add()
+                if let origin = filter.model.origin { self.record.origin = origin }
+                self.noteCluster()
+                self.reply(reply)
+                self.connection.flush()
+            }
+        }
+        guard let cluster = worker.clusters[filter.model.cluster],
+            case .forward(let action) = filter.route.model.action
+        else {
+            query.streamEnded(keepAlive: false, broken: true)
             return
         }
-        next()
+        let context = HeaderRewriting.RequestContext(
+            manager: manager, virtualHost: VirtualHost(name: "", domains: [], routes: []), route: filter.route,
+            action: action, cluster: WeightedCluster(name: filter.model.cluster), timeoutMs: filter.model.timeoutMs)
+        let stream = HTTPStream(connection: query, worker: worker, manager: manager, isShadow: true)
+        stream.startShadow(
+            query.head(for: request, from: worker.snapshot?.model.node), body: [], context: context, cluster: cluster)
     }
 
     /// The cluster is in the log even if what comes before the router leaves it nothing to do.
@@ -310,6 +374,7 @@ final class HTTPStream: @unchecked Sendable {
 
     /// The route's changes hold for the proxy's own answers, too.
     private func mutateResponse(_ fields: inout HTTPFields) {
+        for field in responseFields { fields.append(field.name, field.value) }
         let mutations = HeaderRewriting.mutations(of: route?.compiled.model, route?.cluster)
         guard !mutations.isEmpty, let head = router?.head ?? request?.head else { return }
         HeaderMutator(record: record, request: head).mutateResponse(&fields, by: mutations)
@@ -332,7 +397,10 @@ final class HTTPStream: @unchecked Sendable {
         router = nil
         body.drop()
         record.durationMs = startedAt.millisecondsAgo
-        if isShadow { return }
+        if isShadow {
+            connection.streamEnded(keepAlive: false, broken: broken)
+            return
+        }
         if record.responseCode > 0 { connection.counters.responses.count(record.responseCode) }
         worker.write(record, of: connection.downstream)
         connection.streamEnded(keepAlive: keepAlive && !isUpgraded, broken: broken)

@@ -132,6 +132,7 @@ enum HeaderRewriting {
         fields.reserve(6)
         if reply.isOverloaded { fields.append("x-envoy-overloaded", "true") }
         if let location = reply.location { fields.append("location", location) }
+        for field in reply.fields.fields { fields.append(field.name, field.value) }
         mutate(&fields)
         if isGRPC {
             fields.set("content-type", "application/grpc")

@@ -14,6 +14,8 @@ struct LocalReply: Equatable, Error {
     var isOverloaded = false
     /// `location`.
     var location: String?
+    /// What else the head says.
+    var fields = HTTPFields()
 
     static let routeNotFound = LocalReply(status: 404, flags: ["NR"], details: "route_not_found")
     static let clusterNotFound = LocalReply(status: 503, flags: ["NC"], details: "cluster_not_found")

@@ -1,5 +1,40 @@
-/// Envoy's `normalize_path`, which is what Istio's BASE asks for.
+import ProxyModel
+
+/// Envoy's `normalize_path`, which is what Istio's BASE asks for, and what goes beyond it.
 enum PathNormalization {
+    /// As below, after what the mode asks for beyond BASE.
+    static func normalized(_ target: String, _ mode: PathNormalizationMode) -> String? {
+        switch mode {
+        case .none: return target
+        case .base: return normalized(target)
+        case .mergeSlashes: return normalized(target).map(mergingSlashes)
+        case .decodeAndMergeSlashes: return normalized(decodingSlashes(target)).map(mergingSlashes)
+        }
+    }
+
+    /// Envoy: `path_with_escaped_slashes_action: UNESCAPE_AND_FORWARD`.
+    private static func decodingSlashes(_ target: String) -> String {
+        inPath(of: target) { path in
+            String(path).replacing("%2f", with: "/").replacing("%2F", with: "/")
+                .replacing("%5c", with: "\\").replacing("%5C", with: "\\")
+        }
+    }
+
+    /// Envoy: `merge_slashes`.
+    private static func mergingSlashes(_ target: String) -> String {
+        guard target.contains("//") else { return target }
+        return inPath(of: target) { path in
+            var result = ""
+            for character in path where character != "/" || result.last != "/" { result.append(character) }
+            return result
+        }
+    }
+
+    private static func inPath(of target: String, _ change: (Substring) -> String) -> String {
+        let path = target.prefix { $0 != "?" }
+        return change(path) + target[path.endIndex...]
+    }
+
     /// The path with its query, as routing and the upstream see it; nil when it can't be normalised.
     static func normalized(_ target: String) -> String? {
         var bytes = Array(target.utf8)

@@ -161,9 +161,8 @@ final class TCPProxyFilter: @unchecked Sendable {
         guard let authorization = connection.currentAuthorization(worker) else { return true }
         let subject = AuthorizationSubject(connection)
         for rbac in authorization.connection {
-            guard let denial = rbac.check(subject, worker.rbacCounters("tcp.", rbac.shadowRulesStatPrefix)) else {
-                continue
-            }
+            let counters = worker.rbacCounters("tcp.", rbac.shadowRulesStatPrefix)
+            guard let denial = rbac.check(subject, counters).denial else { continue }
             record.connectionTerminationDetails = denial.details
             if let origin = denial.origin { record.origin = origin }
             endRelaying()

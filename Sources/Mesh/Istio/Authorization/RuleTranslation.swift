@@ -166,7 +166,7 @@ struct RuleTranslation {
     // MARK: Texts
 
     /// Exact, `prefix*`, `*suffix`, or `*` for anything but nothing.
-    private static func match(_ text: String, prefix: String = "") -> StringMatch {
+    static func match(_ text: String, prefix: String = "") -> StringMatch {
         if text == "*" { return .regex(".+") }
         if text.hasPrefix("*") {
             let rest = String(text.dropFirst())

@@ -79,7 +79,7 @@ struct RequestShadow {
 
 extension ProxyNode {
     /// The second part of Istio's `sidecar~10.244.0.5~sleep-1.default~default.svc.cluster.local`.
-    fileprivate var address: String? {
+    var address: String? {
         let parts = id.split(separator: "~", omittingEmptySubsequences: false)
         return parts.count > 1 && !parts[1].isEmpty ? String(parts[1]) : nil
     }
