@@ -205,9 +205,7 @@ struct EnvoyOrigins: Sendable {
     /// Of the policy that refused, or of those none of which allowed.
     func ofDenial(_ line: EnvoyLogLine) -> ConfigurationOrigin? {
         let details = line.responseCodeDetails ?? line.connectionTerminationDetails ?? ""
-        if details.hasPrefix("ext_authz_"), let listener = line.listener, let chain = line.chain {
-            return authorizers[ChainKey(listener: listener, chain: chain)]
-        }
+        if details.hasPrefix("ext_authz_") { return key(of: line).flatMap { authorizers[$0] } }
         let prefix = "rbac_access_denied_matched_policy["
         guard details.hasPrefix(prefix), details.hasSuffix("]") else { return nil }
         let name = details.dropFirst(prefix.count).dropLast()

@@ -32,6 +32,8 @@ enum AuthorizationAnswer {
     /// With fields for the request, and for the client's response.
     case allowed(upstream: [HTTPFields.Field], client: [HTTPFields.Field])
     case denied(LocalReply)
+    /// There is no answer, and the filter lets pass what it can't ask about.
+    case failedOpen
 }
 
 /// Stands where a client would for the question to an external authorizer. Confined to the worker's loop.
@@ -115,7 +117,7 @@ final class AuthorizationQuery: HTTPDownstream {
     }
 
     private var unanswered: AuthorizationAnswer {
-        if filter.model.failureModeAllow { return .allowed(upstream: [], client: []) }
+        if filter.model.failureModeAllow { return .failedOpen }
         return .denied(LocalReply(status: filter.model.statusOnError, flags: ["UAEX"], details: "ext_authz_error"))
     }
 

@@ -206,6 +206,10 @@ final class HTTPStream: @unchecked Sendable {
                 for field in upstream { request.head.fields.set(field.name, field.value) }
                 self.responseFields = client
                 next(request)
+            case .failedOpen:
+                counters.error.add()
+                counters.failureModeAllowed.add()
+                next(request)
             case .denied(let reply):
                 (reply.details == "ext_authz_error" ? counters.error : counters.denied).add()
                 if let origin = filter.model.origin { self.record.origin = origin }
