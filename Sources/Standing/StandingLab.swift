@@ -35,7 +35,8 @@ package actor StandingLab {
         let ledger = CallLedger()
         let lab = try RunningLab(
             of: plan, group: MultiThreadedEventLoopGroup.singleton, dataPlane: scenario.dataPlane, envoy: envoy,
-            observer: ledger.record)
+            hasPrograms: scenario.images.contains(where: \.isCommand),
+            hasTelemetry: scenario.compatibility == .istio10, observer: ledger.record)
         try await lab.update(to: plan)
         return StandingLab(scenario, state, planner, plan, lab, ledger, known: Set(notes + diagnostics))
     }

@@ -73,6 +73,42 @@ import Testing
         #expect(Self.plans(Self.pod("configMap: {name: absent, optional: true}")).1.isEmpty)
     }
 
+    private static func demo(image: String, requests: String) -> String {
+        """
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: notifications, namespace: backyards-demo}
+        spec:
+          containers:
+            - name: notifications
+              image: \(image)
+              ports: [{containerPort: 8080}]
+              env: [{name: REQUESTS, value: "\(requests)"}]
+        """
+    }
+
+    @Test(
+        "Backyards' image calls what its variable lists, without being told, and its ports are served beside it",
+        arguments: ["banzaicloud/allspark", "banzaicloud/allspark:0.1.2", "ghcr.io/banzaicloud/allspark:0.2"])
+    func requests(image: String) throws {
+        var fixture = KubernetesFixture(Self.demo(image: image, requests: "http://httpbin.org/get#2"))
+        let (plan, diagnostics) = fixture.planAndDiagnose()
+        #expect(diagnostics.isEmpty)
+        let calls = try RepeatedCall.list("http://httpbin.org/get#2")
+        let pod = try #require(plan.pods.first { $0.pod.id.name == "notifications" })
+        #expect(pod.containers == [ContainerPlan(name: "notifications", program: .requests(calls))])
+        #expect(pod.tcpPorts == [8080])
+    }
+
+    @Test("a list of calls that can't be read is told at its container")
+    func unreadableRequests() {
+        var fixture = KubernetesFixture(Self.demo(image: "banzaicloud/allspark", requests: "httpbin.org#1"))
+        let (_, diagnostics) = fixture.planAndDiagnose()
+        #expect(diagnostics.map(\.severity) == [.error])
+        #expect(diagnostics.first?.message.contains("REQUESTS: \"httpbin.org\" is no URL") == true)
+        #expect(diagnostics.first?.location?.line == 6)
+    }
+
     @Test("a program of the machine gets the container's arguments, environment, ports, ConfigMaps and Secrets")
     func machineProgram() throws {
         let command = ImageStandIn(

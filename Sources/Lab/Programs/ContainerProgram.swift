@@ -32,10 +32,16 @@ struct ContainerSite: Sendable {
     let group: any EventLoopGroup
     let recorder: EvidenceRecorder
     let files: PodFiles
-    /// Follows what programs do that tell nothing themselves; nil: there are none.
-    let programs: ProgramConnections?
+    let dns: DNSPlan
+    /// Makes the calls of programs that are clients.
+    let client: FlowClient
+    /// What is learnt from the kernel; nil: everything tells of itself.
+    let untold: UntoldConnections?
     /// To be called when a program has ended unasked.
     let failed: @Sendable (any Error) -> Void
+
+    /// Follows what programs do that tell nothing themselves; nil: there are none.
+    var programs: ProgramConnections? { untold?.programs }
 
     /// In the name of an SNI proxy of this pod.
     var sniProxyEvents: ProxyRecorder {
@@ -59,6 +65,7 @@ enum ContainerPrograms {
     static func program(_ plan: ContainerPlan, at site: ContainerSite) -> any ContainerProgram {
         switch plan.program {
         case .sniProxy(let configuration): BundledSNIProxy(configuration, container: plan.name, at: site)
+        case .requests(let calls): RequestsProgram(calls, container: plan.name, at: site)
         case .machine(let program): MachineProgram(program, container: plan.name, at: site)
         }
     }

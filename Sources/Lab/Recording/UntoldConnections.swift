@@ -41,6 +41,8 @@ final class UntoldConnections: Sendable {
     private let recorder: EvidenceRecorder
     /// What programs in containers' places do.
     let programs: ProgramConnections
+    /// Keeps calls that are no flow's out of flows' time.
+    let flowTime = FlowTime()
     /// Proxies tell of each connection themselves: only programs are left.
     private let proxiesTell: Bool
     private let state = NIOLockedValueBox(State())

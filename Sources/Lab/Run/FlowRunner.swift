@@ -40,7 +40,11 @@ package struct FlowRunner: Sendable {
     package func begin(_ flow: Flow) async -> HeldFlow {
         var held: [Task<FlowResult, Never>] = []
         for _ in 0..<max(flow.count, 1) {
+            await lab.untold?.flowTime.beginFlow()
+            defer { lab.untold?.flowTime.endFlow() }
             do {
+                // What was before it is not its own.
+                if lab.untold != nil { await lab.drainPacketLogs() }
                 let open = try await open(flow)
                 let task = Task { await finish(open) }
                 held.append(task)
@@ -220,15 +224,13 @@ package struct FlowRunner: Sendable {
             let owner = pod.credentials(container: reference.container)
             let (uid, gid) = (flow.uid ?? owner.uid, flow.gid ?? owner.gid)
             return FlowSource(
-                site: ClientSite(
-                    context: pod.context(uid: uid, gid: gid), resolver: resolver(of: pod),
-                    sourceAddresses: pod.plan.pod.addresses), pod: pod, uid: uid, gid: gid)
+                site: ClientSite(in: pod, uid: uid, gid: gid, dns: dns), pod: pod, uid: uid, gid: gid)
         case .node(let name):
             guard let node = lab.nodes[named: name] else { throw LabError("there is no node \(name)") }
             return FlowSource(
                 site: ClientSite(
                     context: NamespaceContext(node.namespace, uid: flow.uid ?? 0, gid: flow.gid ?? 0),
-                    resolver: ClientResolverConfiguration(nameservers: nameservers, searchDomains: [], ndots: 1),
+                    resolver: ClientResolverConfiguration(nameservers: dns.endpoints, searchDomains: [], ndots: 1),
                     sourceAddresses: node.addresses), pod: nil, uid: flow.uid ?? 0, gid: flow.gid ?? 0)
         case .internet(let address):
             return FlowSource(
@@ -238,16 +240,6 @@ package struct FlowRunner: Sendable {
                         nameservers: [IPEndpoint(.loopbackIPv4, LabConstants.dnsPort)], ndots: 1),
                     sourceAddresses: [address]), pod: nil, uid: 0, gid: 0)
         }
-    }
-
-    private var nameservers: [IPEndpoint] { dns.nameservers.map { IPEndpoint($0, LabConstants.dnsPort) } }
-
-    private func resolver(of pod: RunningPod) -> ClientResolverConfiguration {
-        let families = Set(pod.plan.pod.addresses.map(\.family))
-        return ClientResolverConfiguration(
-            nameservers: nameservers.filter { families.contains($0.address.family) },
-            searchDomains: dns.searchDomains(namespace: pod.id.namespace),
-            hosts: ["localhost": [.loopbackIPv6, .loopbackIPv4], pod.id.name: pod.plan.pod.addresses])
     }
 
     // MARK: What is sent

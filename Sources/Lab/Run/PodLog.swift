@@ -59,7 +59,7 @@ extension RunningPod {
                 "\(id):\(container)",
                 PodLog(
                     entries: { program.records().map(LogEntry.init) }, lines: program.lines,
-                    hasOtherLines: plan.containers.contains { $0.name == container && $0.isMachineProgram },
+                    hasOtherLines: plan.containers.contains { $0.name == container && !$0.logsOnlyConnections },
                     nextLine: program.nextLine)
             )
         }

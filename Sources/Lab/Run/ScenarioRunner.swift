@@ -81,13 +81,14 @@ struct ScenarioRunner: Sendable {
             let setUpStart = ContinuousClock.now
             let lab = try progress.lab ?? makeLab(plan, on: group, onLab)
             progress.set(lab: lab)
+            let earlier = await lab.allPods
             try await lab.update(to: plan, holdingBack: heldBack(renewed, in: plan))
             progress.update { $0.timings.setUpMs += (ContinuousClock.now - setUpStart) / .milliseconds(1) }
 
             if let step = moment.step {
                 let trafficStart = ContinuousClock.now
                 progress.update { $0.steps.append(StepResult(name: step.name)) }
-                let (stepResult, open) = try await carryOut(step, plan, lab) { verdict in
+                let (stepResult, open) = try await carryOut(step, plan, lab, earlier) { verdict in
                     // Should the lab break down before the step is over, this much is known.
                     progress.update { $0.steps[number - 1].flows.append(verdict) }
                 }
@@ -122,12 +123,15 @@ struct ScenarioRunner: Sendable {
 
     /// The second value: flows whose connections are still open, with their places among the step's results.
     ///
-    /// - Parameter onVerdict: gets what is concluded of each flow, in the order in which they end.
+    /// - Parameters:
+    ///   - earlier: the pods from before the step.
+    ///   - onVerdict: gets what is concluded of each flow, in the order in which they end.
     private func carryOut(
-        _ step: Step, _ plan: LabPlan, _ lab: RunningLab, onVerdict: (FlowResult) -> Void
+        _ step: Step, _ plan: LabPlan, _ lab: RunningLab, _ earlier: [RunningPod],
+        onVerdict: (FlowResult) -> Void
     ) async throws -> (StepResult, [(position: Int, flow: HeldFlow)]) {
         var result = StepResult(name: step.name, choices: ProxyChoices(plan: plan).sets)
-        let recordsBefore = await recordCounts(lab)
+        let recordsBefore = await recordCounts(lab, of: earlier)
         let runner = FlowRunner(
             lab: lab, enforcement: scenario.enforcement, dns: plan.dns, policies: plan)
 
@@ -183,12 +187,13 @@ struct ScenarioRunner: Sendable {
         return (result, open)
     }
 
-    private func recordCounts(_ lab: RunningLab) async -> [String: LogPosition] {
+    /// Where the logs stand, but of new pods: what those do from their start on is of this step.
+    private func recordCounts(_ lab: RunningLab, of earlier: [RunningPod]) async -> [String: LogPosition] {
         var counts: [String: LogPosition] = [:]
         if let telemetry = lab.telemetry {
             counts[MixerTelemetry.name] = LogPosition(records: telemetry.records.count)
         }
-        for pod in await lab.allPods {
+        for pod in await lab.allPods where earlier.contains(where: { $0 === pod }) {
             for (name, log) in pod.logs {
                 counts[name] = LogPosition(
                     records: log.entries().count, lines: log.hasOtherLines ? log.lines().count : nil)

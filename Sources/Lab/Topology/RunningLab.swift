@@ -172,6 +172,10 @@ package actor RunningLab {
     package func settle() async throws {
         // Those that tell of everything at once have nothing to tell later.
         if dataPlanes.tellsAttempts, allPods.allSatisfy(\.programs.isEmpty) { return }
+        // Programs first: what they call reaches proxies of other pods.
+        try await onAllPods { pod in
+            for program in pod.programs.values { try await program.settle() }
+        }
         try await onAllPods { try await $0.settle() }
         drainPacketLogs()
     }
@@ -288,8 +292,8 @@ package actor RunningLab {
                 container,
                 at: ContainerSite(
                     pod: pod, group: group, recorder: recorder,
-                    files: PodFiles(of: pod.plan, dns: dns, trusting: authority.rootPEM), programs: untold?.programs,
-                    failed: failures.report))
+                    files: PodFiles(of: pod.plan, dns: dns, trusting: authority.rootPEM), dns: dns, client: client,
+                    untold: untold, failed: failures.report))
             pod.add(program: program, inPlaceOf: container.name)
             try await program.start()
         }

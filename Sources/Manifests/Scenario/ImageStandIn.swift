@@ -3,6 +3,8 @@ package struct ImageStandIn: Sendable, Equatable {
     /// Programs that come with this one.
     package enum Bundled: String, Sendable, Codable, CaseIterable {
         case sniProxy = "sni-proxy"
+        /// Calls what its container's variable REQUESTS lists, again and again.
+        case requests
     }
 
     package enum Program: Sendable, Equatable {
@@ -27,6 +29,9 @@ package struct ImageStandIn: Sendable, Equatable {
         if case .command = program { true } else { false }
     }
 
+    /// True for what listens on the container's ports itself; beside other programs the lab's own servers answer there.
+    package var listens: Bool { program != .bundled(.requests) }
+
     /// True where the container runs this: by its own name, or by its image with or without registry and tag.
     package func stands(for container: Container) -> Bool {
         container.name == name || Self.names(of: container.image).contains(name)
@@ -42,6 +47,20 @@ package struct ImageStandIn: Sendable, Equatable {
             return String(text[..<(text[start..<end].lastIndex(of: ":") ?? end)])
         }
         return [image, untagged(image), last, untagged(last)]
+    }
+}
+
+extension ImageStandIn {
+    /// Images that a program of this one stands in for without being told: those of Backyards' demo.
+    fileprivate static let implied = ["banzaicloud/allspark", "ghcr.io/banzaicloud/allspark"].map {
+        ImageStandIn(name: $0, program: .bundled(.requests), location: SourceLocation(file: $0))
+    }
+}
+
+extension [ImageStandIn] {
+    /// What runs in the container's place; nil: nothing but the lab's servers.
+    package func standIn(for container: Container) -> ImageStandIn? {
+        first { $0.stands(for: container) } ?? ImageStandIn.implied.first { $0.stands(for: container) }
     }
 }
 

@@ -27,14 +27,12 @@ struct PodPorts {
 
     init(cluster: Cluster, flows: [Flow], images: [ImageStandIn] = []) {
         var (programPorts, programPods): ([PodID: Set<UInt16>], Set<PodID>) = ([:], [])
-        if !images.isEmpty {
-            for pod in cluster.pods {
-                let own = pod.spec.containers.filter { $0.name != Injection.proxyContainer }
-                let backed = own.filter { container in images.contains { $0.stands(for: container) } }
-                guard !backed.isEmpty else { continue }
-                programPorts[pod.id] = Set(backed.flatMap { $0.ports.map(\.number) })
-                if backed.count == own.count { programPods.insert(pod.id) }
-            }
+        for pod in cluster.pods {
+            let own = pod.spec.containers.filter { $0.name != Injection.proxyContainer }
+            let backed = own.filter { images.standIn(for: $0)?.listens == true }
+            guard !backed.isEmpty else { continue }
+            programPorts[pod.id] = Set(backed.flatMap { $0.ports.map(\.number) })
+            if backed.count == own.count { programPods.insert(pod.id) }
         }
         (self.programPorts, self.programPods) = (programPorts, programPods)
         self.cluster = cluster

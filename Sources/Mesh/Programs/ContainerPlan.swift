@@ -1,3 +1,4 @@
+package import Manifests
 package import ProxyModel
 
 /// A container in whose place a program runs.
@@ -5,6 +6,8 @@ package struct ContainerPlan: Sendable, Equatable {
     package enum Program: Sendable, Equatable {
         case sniProxy(SNIProxyConfiguration)
         case machine(MachineProgramPlan)
+        /// A client that makes these calls, round after round.
+        case requests([RepeatedCall])
     }
 
     /// The container's name.
@@ -19,6 +22,11 @@ package struct ContainerPlan: Sendable, Equatable {
     /// A program of the machine, which tells of its connections only by what it does.
     package var isMachineProgram: Bool {
         if case .machine = program { true } else { false }
+    }
+
+    /// True if each line of its log tells of a connection that it took.
+    package var logsOnlyConnections: Bool {
+        if case .sniProxy = program { true } else { false }
     }
 }
 

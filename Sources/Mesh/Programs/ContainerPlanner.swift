@@ -7,6 +7,8 @@ struct ContainerPlanner {
     /// Where the documents' nginx asks for names.
     private static let publicResolver = IPEndpoint(IPAddress.publicResolver, LabConstants.dnsPort)
     private static let defaultPort: UInt16 = 8443
+    /// The variable that lists calls.
+    private static let callsVariable = "REQUESTS"
 
     let images: [ImageStandIn]
     let resources: ResourceSet
@@ -15,24 +17,44 @@ struct ContainerPlanner {
 
     /// What runs in a pod in its containers' place.
     func plans(for pod: ClusterPod) -> (plans: [ContainerPlan], diagnostics: [Diagnostic]) {
-        if images.isEmpty { return ([], []) }
         var diagnostics: [Diagnostic] = []
         var plans: [ContainerPlan] = []
         for container in pod.spec.containers where container.name != Injection.proxyContainer {
-            guard let standIn = images.first(where: { $0.stands(for: container) }) else { continue }
-            let mounts = VolumeReader(resources: resources).mounts(of: container, in: pod, &diagnostics)
-            // A program of the machine reads its configuration itself, whatever that is.
-            var misunderstood: [Diagnostic] = []
-            let server = sniServer(mounts.flatMap(\.files), in: pod, container, &misunderstood)
-            if !standIn.isCommand { diagnostics += misunderstood }
-            let program: ContainerPlan.Program =
-                switch standIn.program {
-                case .command(let words): .machine(plan(words, of: container, mounts, server))
-                case .bundled(.sniProxy): .sniProxy(configuration(of: server, container))
-                }
+            guard let standIn = images.standIn(for: container) else { continue }
+            let program: ContainerPlan.Program
+            switch standIn.program {
+            case .bundled(.requests):
+                program = .requests(calls(of: container, in: pod, &diagnostics))
+            case .bundled(.sniProxy):
+                let mounts = VolumeReader(resources: resources).mounts(of: container, in: pod, &diagnostics)
+                program = .sniProxy(
+                    configuration(of: sniServer(mounts.flatMap(\.files), in: pod, container, &diagnostics), container))
+            case .command(let words):
+                let mounts = VolumeReader(resources: resources).mounts(of: container, in: pod, &diagnostics)
+                // A program of the machine reads its configuration itself, whatever that is.
+                var misunderstood: [Diagnostic] = []
+                let server = sniServer(mounts.flatMap(\.files), in: pod, container, &misunderstood)
+                program = .machine(plan(words, of: container, mounts, server))
+            }
             plans.append(ContainerPlan(name: container.name, program: program))
         }
         return (plans, diagnostics)
+    }
+
+    /// What a container's variable lists.
+    private func calls(
+        of container: Container, in pod: ClusterPod, _ diagnostics: inout [Diagnostic]
+    ) -> [RepeatedCall] {
+        do {
+            return try RepeatedCall.list(container.environment[Self.callsVariable] ?? "")
+        } catch {
+            diagnostics.append(
+                Diagnostic(
+                    .error,
+                    "container \(container.name) of \(pod.origin.kind) \(pod.id.namespace)/\(pod.workload):"
+                        + " \(Self.callsVariable): \(error.message)", remedy: error.remedy, at: container.location))
+            return []
+        }
     }
 
     /// The scenario's command stands for the image and its entry point; `args` are the container's own.

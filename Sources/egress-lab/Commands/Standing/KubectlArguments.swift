@@ -114,10 +114,10 @@ enum ObjectNames {
         return changes
     }
 
-    /// kubectl's switches may be written with their value.
+    /// kubectl's switches may be written with their value, and the namespace before the command.
     static func normalized(_ arguments: [String]) -> [String] {
         var isOver = false
-        return arguments.compactMap { argument in
+        return withNamespaceInside(arguments).compactMap { argument in
             if argument == "--" { isOver = true }
             guard !isOver else { return argument }
             for switchName in ["--ignore-not-found", "--overwrite", "--all-namespaces", "--show-labels", "--follow"] {
@@ -126,5 +126,21 @@ enum ObjectNames {
             }
             return argument
         }
+    }
+
+    /// `-n NAMESPACE get pods` as `get -n NAMESPACE pods`.
+    private static func withNamespaceInside(_ arguments: [String]) -> [String] {
+        guard let first = arguments.first else { return arguments }
+        let length: Int
+        if first == "-n" || first == "--namespace" {
+            length = 2
+        } else if first.hasPrefix("--namespace=") || (first.hasPrefix("-n") && !first.hasPrefix("--")) {
+            length = 1
+        } else {
+            return arguments
+        }
+        let command = arguments.dropFirst(length)
+        let words = ["set", "rollout", "create"].contains(command.first) ? 2 : 1
+        return Array(command.prefix(words) + arguments.prefix(length) + command.dropFirst(words))
     }
 }
