@@ -52,6 +52,21 @@ enum Sockets {
         }
     }
 
+    /// Takes what the kernel holds of a connection's bytes and drops it.
+    static func discardReceived(on channel: any Channel, atMost limit: Int) {
+        _ = withDescriptor(of: channel) { descriptor in
+            var rest = limit
+            withUnsafeTemporaryAllocation(byteCount: 16_384, alignment: 1) { scratch in
+                while rest > 0 {
+                    let size = min(scratch.count, rest)
+                    let count = recv(descriptor, scratch.baseAddress, size, CInt(MSG_DONTWAIT))
+                    guard count > 0 else { return }
+                    rest -= count
+                }
+            }
+        }
+    }
+
     /// Calls `body` with the channel's socket; nil when it has none any more.
     static func withDescriptor<T>(of channel: any Channel, _ body: (CInt) -> T?) -> T? {
         let operations = channel.pipeline.syncOperations

@@ -89,6 +89,21 @@ import Testing
         }
     }
 
+    @Test("who agreed on HTTP/2 and says something else is left without a byte and without a line of log")
+    func noPreface() async throws {
+        let origin = try Origin.http()
+        let model = context(alpn: ["h2", "http/1.1"])
+        try await TestBench.run({ configuration(at: $0, origin: origin.endpoint, model) }) { bench in
+            let client = try TLSPeer.client(
+                bench.connect(), serverName: "api.example", applicationProtocols: ["h2"])
+            try client.handshake()
+            try client.send(ClientHellos.make(serverName: "www.google.com"))
+            #expect(try client.receiveAll().isEmpty)
+            #expect(bench.closed())
+            #expect(bench.proxy.accessLogRecords().isEmpty)
+        }
+    }
+
     @Test("a client's certificate is checked, logged and told to the upstream")
     func mutual() async throws {
         let seen = Collector<String>()

@@ -114,6 +114,18 @@ import Testing
         }
     }
 
+    @Test("a client's head beyond 64 KiB ends its connection without a line of log")
+    func hugeHead() async throws {
+        let origin = try Origin.http()
+        try await TestBench.run({ .http(at: $0, hosts: [.all()], clusters: [.fixed([origin.endpoint])]) }) { bench in
+            let client = try await HTTP2Client(to: bench.address)
+            let huge = try await client.send(fields: ["x": String(repeating: "y", count: 70_000)])
+            #expect(huge.reset != nil)
+            #expect(bench.closed())
+            #expect(bench.proxy.accessLogRecords().isEmpty)
+        }
+    }
+
     @Test("a request to go on with another protocol is none for HTTP/2: UC")
     func upgrade() async throws {
         try await run(try await HTTP2Origin { _ in .text("hi") }, { _ in }) { bench in

@@ -41,6 +41,17 @@ import Testing
         try await origin.stop()
     }
 
+    @Test("bytes that are not UTF-8 reach an HTTP/2 upstream as U+FFFD")
+    func notUTF8() async throws {
+        let origin = try await HTTP2Origin { .text($0["x"] ?? "none") }
+        try await TestBench.run({ .http(at: $0, hosts: [.all()], clusters: [http2(origin.endpoint)]) }) { bench in
+            let client = try bench.connect()
+            try client.send(Array("GET / HTTP/1.1\r\nHost: a\r\nX: a".utf8) + [0xE4] + Array("b\r\n\r\n".utf8))
+            #expect(try client.receiveMessage().body == "a\u{FFFD}b")
+        }
+        try await origin.stop()
+    }
+
     @Test("an HTTP/2 client by prior knowledge: streams side by side, logged as HTTP/2")
     func downstream() async throws {
         let origin = try Origin.http("hello")

@@ -97,28 +97,38 @@ import Testing
         }
     }
 
-    @Test("a refused request has no route in the log, even one with its own x-forwarded-proto: a known difference")
+    @Test("a refused request has its route in the log only if it brings its own x-forwarded-proto")
     func routeOfRefused() async throws {
-        try await TestBench.run({ .http(at: $0, hosts: [.blockAll], clusters: []) }) { bench in
-            let client = try bench.connect()
-            try client.send("GET /%00 HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: https\r\n\r\n")
-            #expect(try client.receiveMessage().head.hasPrefix("HTTP/1.1 400 "))
-            let record = try #require(bench.record())
-            #expect(record.responseCodeDetails == "path_normalization_failed" && record.routeName == nil)
+        let origin = try Origin.http()
+        try await TestBench.run({ .http(at: $0, hosts: [.all("a")], clusters: [.fixed([origin.endpoint])]) }) { bench in
+            let cases: [(host: String, field: String, route: String?)] = [
+                ("a", "X-Forwarded-Proto: https", "default"), ("a", "X-Forwarded-Proto: ", nil), ("a", "X: y", nil),
+                ("b", "X-Forwarded-Proto: https", nil),
+            ]
+            for (index, sample) in cases.enumerated() {
+                let client = try bench.connect()
+                try client.send("GET /%00 HTTP/1.1\r\nHost: \(sample.host)\r\n\(sample.field)\r\n\r\n")
+                #expect(try client.receiveMessage().head.hasPrefix("HTTP/1.1 400 "))
+                let record = try #require(bench.record(index))
+                #expect(record.responseCodeDetails == "path_normalization_failed")
+                #expect(record.routeName == sample.route)
+                #expect(record.upstreamCluster == sample.route.map { _ in "target" })
+            }
         }
     }
 
     @Test("a bad chunk inside a body ends both sides")
     func badChunk() async throws {
+        let arrived = Collector<String>()
         let cut = Collector<Bool>()
         let origin = try Origin { socket in
-            _ = try socket.receiveText(until: "abc\r\n")
+            arrived.add(try socket.receiveText(until: "abc\r\n"))
             cut.add(((try? socket.receiveAll()) ?? []).isEmpty)
         }
         try await TestBench.run({ .http(at: $0, hosts: [.all()], clusters: [.fixed([origin.endpoint])]) }) { bench in
             let client = try bench.connect()
             try client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
-            _ = bench.connecting()
+            #expect(arrived.wait { $0.first } != nil)
             try client.send("zz\r\n")
             #expect(try client.receiveMessage().head.hasPrefix("HTTP/1.1 400"))
             #expect(cut.wait { $0.first } == true)
@@ -136,6 +146,19 @@ import Testing
             #expect(head.hasPrefix("HTTP/1.1 502") && head.header("connection") == "close")
             // As Envoy does it: the client has a second to leave by itself.
             #expect(((try? client.receiveAll()) ?? []).isEmpty)
+        }
+    }
+
+    @Test("a refused body that has come with its head is read, however large: the connection ends without a reset")
+    func bodyOfRefused() async throws {
+        try await TestBench.run({ .http(at: $0, hosts: [.blockAll], clusters: [], filters: []) }) { bench in
+            let client = try bench.connect()
+            let head = "POST /%00 HTTP/1.1\r\nHost: a\r\nContent-Length: 30000\r\n\r\n"
+            try client.send(Array(head.utf8) + [UInt8](repeating: 1, count: 30_000))
+            client.finishSending()
+            let answer = try client.receiveAll()
+            #expect(String(decoding: answer, as: UTF8.self).hasPrefix("HTTP/1.1 400 "))
+            #expect(bench.closed())
         }
     }
 

@@ -14,6 +14,8 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
 
     /// How long a client may take to close a connection that it was told is over (Envoy: `delayed_close_timeout`).
     private static let lingerTime = TimeAmount.seconds(1)
+    /// How much Envoy reads at once (`per_connection_buffer_limit_bytes`).
+    private static let readLimit = 1 << 20
     /// Bodies up to this size are copied behind what is written already.
     private static let copyLimit = 4096
 
@@ -74,6 +76,13 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
         if isFirstRead {
             isFirstRead = false
             if HTTP2ConnectionHandler.begins(bytes, negotiated: downstream.tls?.applicationProtocol) {
+                guard HTTP2ConnectionHandler.accepts(bytes) else {
+                    // Envoy says nothing to a peer that broke its word, not even in its log.
+                    isReading = true
+                    isClosing = true
+                    linger()
+                    return
+                }
                 becomeHTTP2(context, data)
                 return
             }
@@ -245,6 +254,8 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
     /// response. Envoy does so (`FlushWriteAndDelay`) unless an upstream answered all that was asked.
     private func linger() {
         isLingering = true
+        // Envoy reads all that has come before it looks at any of it.
+        if isReading, let context { Sockets.discardReceived(on: context.channel, atMost: Self.readLimit) }
         flushIfIdle()
         worker.loop.scheduleTask(in: Self.lingerTime) { self.endLingering() }
     }

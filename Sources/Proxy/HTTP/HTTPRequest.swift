@@ -35,6 +35,16 @@ struct HTTPRequest: RoutableRequest {
         path = normal
     }
 
+    /// A request that did not pass, as it came; nil when it names no host or no path.
+    init?(refused head: HTTPRequestHead) {
+        guard let authority = head.authority, let path = head.path else { return nil }
+        self.head = head
+        keepsAlive = false
+        upgrade = nil
+        self.authority = authority
+        self.path = path
+    }
+
     func header(_ name: String) -> String? { head.fields.joined(name) }
 
     static func isGRPC(_ fields: HTTPFields) -> Bool {

@@ -63,6 +63,7 @@ final class HTTPStream: @unchecked Sendable {
             if head.method == "CONNECT" { throw .connectRefused }
             route(request)
         } catch {
+            if request == nil { noteRoute(ofRefused: head) }
             reply(error)
         }
     }
@@ -126,41 +127,51 @@ final class HTTPStream: @unchecked Sendable {
     // MARK: Routing
 
     private func route(_ request: HTTPRequest) {
-        let table = worker.snapshot?.routes[manager.routeConfiguration]
-        let virtualHost = table?.virtualHost(forAuthority: request.authority)
-        let compiled = virtualHost?.route(for: request)
-        var drawn: WeightedCluster?
-        if let compiled {
-            let route = compiled.model
-            if case .forward(let action) = route.action { drawn = action.clusters.randomCluster() }
-            self.route = (compiled, drawn)
-            record.routeName = route.name
-            record.origin = route.origin ?? virtualHost?.model.origin ?? record.origin
-            if let upgrade = request.upgrade, upgrade.lowercased() != "websocket" {
-                record.upstreamCluster = drawn?.name
-                reply(.upgradeFailed)
-                return
-            }
+        let virtualHost = findRoute(of: request)
+        if route != nil, let upgrade = request.upgrade, upgrade.lowercased() != "websocket" {
+            record.upstreamCluster = route?.cluster?.name
+            reply(.upgradeFailed)
+            return
         }
         guard let authorization = connection.downstream.currentAuthorization(worker) else {
-            return goOn(request, compiled, in: virtualHost, drawn)
+            return goOn(request, in: virtualHost)
         }
         authorize(request, authorization.request[...], shadowPolicy: nil) { request in
-            self.goOn(request, compiled, in: virtualHost, drawn)
+            self.goOn(request, in: virtualHost)
         }
     }
 
     /// Past the filters comes the router.
-    private func goOn(
-        _ request: HTTPRequest, _ compiled: CompiledRoute?, in virtualHost: CompiledVirtualHost?,
-        _ drawn: WeightedCluster?
-    ) {
-        guard let compiled, let virtualHost else {
+    private func goOn(_ request: HTTPRequest, in virtualHost: CompiledVirtualHost?) {
+        guard let route, let virtualHost else {
             connection.counters.noRoute.add()
             reply(.routeNotFound)
             return
         }
-        fault(request, compiled, drawn, in: virtualHost.model)
+        fault(request, route.compiled, route.cluster, in: virtualHost.model)
+    }
+
+    /// Notes the route that `request` takes, if there is one; returns the virtual host that was asked for it.
+    private func findRoute(of request: HTTPRequest) -> CompiledVirtualHost? {
+        let table = worker.snapshot?.routes[manager.routeConfiguration]
+        let virtualHost = table?.virtualHost(forAuthority: request.authority)
+        guard let compiled = virtualHost?.route(for: request) else { return virtualHost }
+        let model = compiled.model
+        var drawn: WeightedCluster?
+        if case .forward(let action) = model.action { drawn = action.clusters.randomCluster() }
+        route = (compiled, drawn)
+        record.routeName = model.name
+        record.origin = model.origin ?? virtualHost?.model.origin ?? record.origin
+        return virtualHost
+    }
+
+    /// Envoy routes what it refuses, too, for its log. It skips requests without `x-forwarded-proto`, which it adds
+    /// later itself, so only a client that brought its own finds its route named.
+    private func noteRoute(ofRefused head: HTTPRequestHead) {
+        guard !(head.fields.first("x-forwarded-proto") ?? "").isEmpty,
+            let refused = HTTPRequest(refused: head), findRoute(of: refused) != nil
+        else { return }
+        noteCluster()
     }
 
     /// Goes on with `next` if the chain's filters let the request through.

@@ -9,6 +9,8 @@ final class HTTP2ConnectionHandler: ChannelInboundHandler, DownstreamPeer, @unch
 
     /// Envoy: `CLIENT_MAGIC_PREFIX`.
     private static let prefix = Array("PRI * HTTP/2".utf8)
+    /// RFC 9113, 3.4.
+    private static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
 
     let downstream: DownstreamConnection
     let counters: HTTPCounters
@@ -32,6 +34,11 @@ final class HTTP2ConnectionHandler: ChannelInboundHandler, DownstreamPeer, @unch
     static func begins(_ bytes: ByteBuffer, negotiated: String?) -> Bool {
         if let negotiated { return negotiated == "h2" }
         return bytes.readableBytesView.starts(with: prefix)
+    }
+
+    /// Whether `bytes`, the first of a connection, are the preface or may become it.
+    static func accepts(_ bytes: ByteBuffer) -> Bool {
+        bytes.readableBytesView.prefix(preface.count).elementsEqual(preface.prefix(bytes.readableBytes))
     }
 
     /// Puts the handler behind the handlers that `channel` has.
