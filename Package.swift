@@ -11,12 +11,6 @@ let settings: [SwiftSetting] = [
 func nio(_ name: String) -> Target.Dependency { .product(name: name, package: "swift-nio") }
 func http2(_ name: String) -> Target.Dependency { .product(name: name, package: "swift-nio-http2") }
 
-/// The program's own: code that does not move needs no relocation at its start, and functions that are alike are one.
-let small: [LinkerSetting] = [
-    .unsafeFlags(
-        ["-use-ld=lld", "-Xclang-linker", "-no-pie", "-Xlinker", "--icf=safe"], .when(configuration: .release))
-]
-
 let package = Package(
     name: "egress-lab",
     products: [.executable(name: "egress-lab", targets: ["egress-lab"])],
@@ -93,7 +87,7 @@ let package = Package(
                 "Reports", "Control", "Standing",
                 "NetworkAddresses", "DNS", nio("NIOPosix"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ], linkerSettings: small),
+            ]),
         .target(
             name: "TestSupport", dependencies: ["Envoy", "Netlink", "CLinux", "NetworkAddresses"],
             path: "Tests/TestSupport"),
