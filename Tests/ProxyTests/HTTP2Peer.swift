@@ -149,10 +149,10 @@ final class HTTP2Client: Sendable {
             .flatMap { $0.multiplexer }.get()
     }
 
-    /// Sends a request and waits for its answer.
+    /// Sends a request and waits for its answer, or resets it when `cancelsWhen` returns.
     func send(
         _ method: String = "GET", _ path: String = "/", authority: String = "a", fields: HPACKHeaders = [:],
-        body: ByteBuffer? = nil, trailers: HPACKHeaders? = nil, cancels: Bool = false
+        body: ByteBuffer? = nil, trailers: HPACKHeaders? = nil, cancelsWhen: (() -> Void)? = nil
     ) async throws -> HTTP2Message {
         let promise = channel.eventLoop.makePromise(of: HTTP2Message.self)
         let stream = try await multiplexer.createStreamChannel { stream in
@@ -163,9 +163,10 @@ final class HTTP2Client: Sendable {
         }.get()
         var head: HPACKHeaders = [":method": method, ":scheme": "http", ":path": path, ":authority": authority]
         for (name, value, _) in fields { head.add(name: name, value: value) }
+        // A head that can't be sent would be waited for in vain.
         stream.write(
-            HTTP2Frame.FramePayload.headers(.init(headers: head, endStream: body == nil && trailers == nil)),
-            promise: nil)
+            HTTP2Frame.FramePayload.headers(.init(headers: head, endStream: body == nil && trailers == nil))
+        ).whenFailure { promise.fail($0) }
         if let body {
             stream.write(
                 HTTP2Frame.FramePayload.data(.init(data: .byteBuffer(body), endStream: trailers == nil)), promise: nil)
@@ -175,7 +176,10 @@ final class HTTP2Client: Sendable {
                 HTTP2Frame.FramePayload.headers(.init(headers: trailers, endStream: true)), promise: nil)
         }
         stream.flush()
-        if cancels { stream.close(promise: nil) }
+        if let cancelsWhen {
+            cancelsWhen()
+            stream.close(promise: nil)
+        }
         return try await promise.futureResult.get()
     }
 

@@ -199,17 +199,18 @@ import Testing
 
     @Test("a client that resets its stream is DR, and its request is given up")
     func clientReset() async throws {
+        let asked = Collector<String>()
         let origin = try Origin { socket in
-            while try !socket.receive().isEmpty {}
+            while case let bytes = try socket.receive(), !bytes.isEmpty { asked.add("\(bytes.count) bytes") }
         }
         try await TestBench.run({ .http(at: $0, hosts: [.all()], clusters: [.fixed([origin.endpoint])]) }) { bench in
             let client = try await HTTP2Client(to: bench.address)
-            _ = try await client.send(cancels: true)
+            // Before that its connection may still be on its way, and then it is kept for others, as in Envoy.
+            _ = try await client.send(cancelsWhen: { #expect(asked.wait { $0.first } != nil) })
             let record = try #require(bench.record())
             #expect(record.responseFlags == ["DR"])
             #expect(record.responseCodeDetails == "http2.remote_reset")
-            // A connection that was still on its way is kept for others, as in Envoy.
-            #expect(bench.becomes("cluster.target.upstream_cx_total", 1))
+            #expect(bench.becomes("cluster.target.upstream_cx_active", 0))
             try await client.close()
         }
     }

@@ -5,6 +5,9 @@ enum HTTP2Limits {
     /// With more a connection is over, as in Envoy; a head of more than `HTTP1Parser.requestHeadLimit` only resets its
     /// stream.
     private static let headerListSize = 64 * 1024
+    /// Room for a whole head: NIO takes heads in parts but sends each in one frame, and ends the connection where the
+    /// peer takes only smaller ones.
+    private static let frameSize = 2 * headerListSize
     private static let maxConcurrentStreams = 1024
     /// How much of a body may be on its way on one stream.
     private static let windowSize = 256 * 1024
@@ -16,6 +19,7 @@ enum HTTP2Limits {
         configuration.initialSettings = [
             HTTP2Setting(parameter: .maxConcurrentStreams, value: maxConcurrentStreams),
             HTTP2Setting(parameter: .maxHeaderListSize, value: headerListSize),
+            HTTP2Setting(parameter: .maxFrameSize, value: frameSize),
             HTTP2Setting(parameter: .initialWindowSize, value: windowSize),
             HTTP2Setting(parameter: .enablePush, value: 0),
         ]
