@@ -138,6 +138,7 @@ struct AuthorizationTests {
             #expect(record.upstreamHost == origin.endpoint)
             #expect(record.origin == "AuthorizationPolicy a/b, c.yaml:1")
             #expect(bench.proxy.statistic("tcp.rbac.denied") == 1)
+            #expect(bench.proxy.statistic("cluster.target.upstream_cx_tx_bytes_total") == 0)
         }
     }
 

@@ -103,11 +103,11 @@ final class RelayEnd {
     private var isWritable: Bool { context?.channel.isWritable ?? true }
 
     private func pass(_ bytes: ByteBuffer, to other: RelayEnd) {
-        passed(bytes.readableBytes)
         if let admits {
             self.admits = nil
             guard admits() else { return }
         }
+        passed(bytes.readableBytes)
         other.context?.write(NIOAny(bytes), promise: nil)
     }
 
