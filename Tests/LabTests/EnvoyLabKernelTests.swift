@@ -108,7 +108,7 @@ import Testing
                 #expect(dropped.passed && dropped.observed.by == .networkPolicy, "\(dropped)")
                 #expect(dropped.observed.path == ["sidecar default/sleep"])
                 // At once, not after the client's patience.
-                #expect(dropped.observed.durationMs < 700)
+                #expect(dropped.observed.durationMs < 500)
             }
         }
     }
