@@ -80,9 +80,7 @@ test: build
 
 # Every scenario on the bundled proxy and on real Envoy: 0 differences, but for what the README lists as known.
 differential: build setup-envoy
-	@# Where the node draws one of several pods, two runs of one proxy differ, too.
-	$(SUDO) $(BINARY) run $(SCENARIOS) --compare envoy --envoy $(ENVOY)/bin/envoy --skip-tag known-difference \
-	    --skip-tag drawn-by-the-node
+	$(SUDO) $(BINARY) run $(SCENARIOS) --compare envoy --envoy $(ENVOY)/bin/envoy --skip-tag known-difference
 
 # The promised figures beside their rivals; each in a process and namespaces of its own.
 bench: build setup-envoy

@@ -4,7 +4,7 @@ import Manifests
 struct FlowComparison {
     let left: FlowResult
     let right: FlowResult
-    /// Sets of hosts and clusters of which a proxy may take any.
+    /// Sets of hosts and clusters of which a proxy may take any, and of servers of which a node may.
     let choices: [[String]]
 
     func item(step: String) -> ComparedItem {
@@ -92,7 +92,7 @@ struct FlowComparison {
             fields.compare("served.\(stage)", counted(left.count), counted(right.count))
             for (number, (left, right)) in zip(left, right).enumerated() {
                 let place = "served.\(stage)" + (number == 0 ? "" : " #\(number + 1)")
-                if !tookOtherWays { fields.compare("\(place).at", left.at, right.at) }
+                if !tookOtherWays, !isChoice(left.at, right.at) { fields.compare("\(place).at", left.at, right.at) }
                 for name in Set(left.detail.keys).union(right.detail.keys).subtracting(["tuple", "stage"]).sorted() {
                     fields.compare("\(place).\(name)", left.detail[name], right.detail[name])
                 }
@@ -104,6 +104,11 @@ struct FlowComparison {
         Dictionary(grouping: flow.evidence.filter { $0.kind == .served && $0.detail["stage"] != nil }) {
             $0.detail["stage"] ?? ""
         }
+    }
+
+    /// Whether the node may have drawn either.
+    private func isChoice(_ left: String, _ right: String) -> Bool {
+        choices.contains { $0.contains(left) && $0.contains(right) }
     }
 
     private func counted(_ number: Int) -> String { "\(number) times" }

@@ -22,12 +22,14 @@ import Testing
         to: String = "http://a.example/get", outcome: Outcome = .allowed, error: String? = nil,
         headers: [ReceivedHeader] = [ReceivedHeader(name: "server", value: "envoy")], body: String = "hello",
         durationMs: Double = 3, path: [String] = ["sidecar default/sleep"], records: [[String: String]]? = nil,
-        served: [[String: String]] = [["stage": "request", "host": "a.example", "tuple": "x"]], passed: Bool = true
+        served: [[String: String]] = [["stage": "request", "host": "a.example", "tuple": "x"]],
+        at site: String = "internet",
+        passed: Bool = true
     ) -> FlowResult {
         let logged = (records ?? [record()]).map {
             FlowResult.EvidenceItem(at: "sidecar default/sleep", kind: .accessLog, detail: $0)
         }
-        let arrived = served.map { FlowResult.EvidenceItem(at: "internet", kind: .served, detail: $0) }
+        let arrived = served.map { FlowResult.EvidenceItem(at: site, kind: .served, detail: $0) }
         return FlowResult(
             id: "a", from: "default/sleep", to: to, expected: Expected(FlowExpectation(outcome: .allowed)),
             passed: passed,
@@ -249,6 +251,15 @@ import Testing
             fields(flow(), flow(records: [other]), choices: [["203.0.113.10:80", "203.0.113.9:80"]]).isEmpty)
         #expect(
             fields(flow(), flow(records: [other]), choices: [["203.0.113.11:80", "203.0.113.9:80"]]) == [field])
+    }
+
+    @Test("Another server of those that a node may draw is none, any other is")
+    func choiceOfNode() {
+        let (one, other) = (["stage": "request", "host": "a"], "pod default/web-2")
+        let (left, right) = (flow(served: [one]), flow(served: [one], at: other))
+        #expect(fields(left, right) == ["served.request.at"])
+        #expect(fields(left, right, choices: [["internet", other]]).isEmpty)
+        #expect(fields(left, right, choices: [["pod default/web-1", other]]) == ["served.request.at"])
     }
 
     @Test("A drawn host of the other family is reached from the proxy's address of that family")

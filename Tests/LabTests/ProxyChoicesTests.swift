@@ -56,6 +56,30 @@ import Testing
     @Test("A cluster of one host leaves nothing to chance")
     func oneHost() throws { #expect(try sets(entry("b.example", "resolution: DNS")) == nil) }
 
+    @Test("Of the pods behind a Service the node takes any")
+    func servicePods() throws {
+        let found = try sets(
+            """
+            apiVersion: v1
+            kind: Service
+            metadata: {name: web, namespace: default}
+            spec: {selector: {app: web}, ports: [{name: tcp, port: 80, targetPort: 8080}]}
+            ---
+            apiVersion: apps/v1
+            kind: Deployment
+            metadata: {name: web, namespace: default}
+            spec:
+              replicas: 2
+              selector: {matchLabels: {app: web}}
+              template:
+                metadata: {labels: {app: web}}
+                spec: {containers: [{name: web, image: nginx, ports: [{containerPort: 8080}]}]}
+
+            """)
+        let pods = try #require(found?.first { $0.allSatisfy { $0.hasPrefix("pod ") } })
+        #expect(pods.count == 2 && pods.allSatisfy { $0.hasPrefix("pod default/web-") })
+    }
+
     @Test("The endpoints of a STATIC entry are equals")
     func staticEndpoints() throws {
         let found = try sets(

@@ -2,9 +2,11 @@ import Mesh
 import NetworkAddresses
 import ProxyModel
 
-/// Where the proxies of a plan choose among equals: sets of upstream hosts and of clusters.
+/// Where a plan's proxies and nodes choose among equals: sets of upstream hosts, of clusters, and of servers behind one
+/// address of a Service.
 ///
-/// A cluster's load balancer and a route's weights draw lots, so that two runs may differ there and be right both times.
+/// A cluster's load balancer, a route's weights and a node's translation draw lots, so that two runs may differ there
+/// and be right both times.
 struct ProxyChoices: Sendable {
     let plan: LabPlan
 
@@ -20,6 +22,7 @@ struct ProxyChoices: Sendable {
                 found.insert(Array(Set(all)).sorted())
             }
         }
+        for targets in plan.translations.values { found.insert(sites(of: targets)) }
         let sets = found.filter { $0.count > 1 }.sorted { $0.lexicographicallyPrecedes($1) }
         return sets.isEmpty ? nil : sets
     }
@@ -52,6 +55,12 @@ struct ProxyChoices: Sendable {
                 }
             }
         return Array(Set(hosts)).sorted()
+    }
+
+    /// The pods at `endpoints`, as evidence names them.
+    private func sites(of endpoints: Set<IPEndpoint>) -> [String] {
+        let addresses = Set(endpoints.map(\.address))
+        return plan.pods.filter { !addresses.isDisjoint(with: $0.pod.addresses) }.map { "pod \($0.pod.id)" }.sorted()
     }
 
     private func addresses(of name: String) -> [IPAddress] {
