@@ -23,15 +23,20 @@ import Yams
         for file in Self.scenarios {
             let text = try String(contentsOfFile: file, encoding: .utf8)
             var scenario = try #require(try Yams.load(yaml: text) as? [String: Any])
-            let places = Inverter.invert(&scenario, round: round)
+            var inverter = Inverter(folder: URL(fileURLWithPath: file).deletingLastPathComponent())
+            try inverter.invert(&scenario, round: round)
             let name = String(file.dropFirst(Self.root.path.count + 1))
             let copy = folder.appendingPathComponent(name)
-            guard !places.isEmpty else {
+            guard !inverter.places.isEmpty else {
                 try FileManager.default.removeItem(at: copy)
                 continue
             }
             try Yams.dump(object: scenario).write(to: copy, atomically: true, encoding: .utf8)
-            turned[name] = places
+            for (table, text) in inverter.tables {
+                let place = copy.deletingLastPathComponent().appendingPathComponent(table)
+                try text.write(to: place, atomically: true, encoding: .utf8)
+            }
+            turned[name] = inverter.places
         }
         #expect(!turned.isEmpty, "no scenario has so many expectations: lower Inverter.rounds")
 
@@ -49,10 +54,11 @@ import Yams
     func roundsSuffice(file: String) throws {
         let text = try String(contentsOfFile: file, encoding: .utf8)
         var scenario = try #require(try Yams.load(yaml: text) as? [String: Any])
-        #expect(Inverter.invert(&scenario, round: Inverter.rounds).isEmpty)
-        // What a matrix expects is in a file of its own.
-        let expectsTable = text.contains("matrix: {")
-        #expect(expectsTable || !Inverter.invert(&scenario, round: 0).isEmpty, "it expects nothing")
+        var inverter = Inverter(folder: URL(fileURLWithPath: file).deletingLastPathComponent())
+        try inverter.invert(&scenario, round: Inverter.rounds)
+        #expect(inverter.places.isEmpty)
+        try inverter.invert(&scenario, round: 0)
+        #expect(!inverter.places.isEmpty, "it expects nothing")
     }
 
     /// `step index/kind/index` of all that did not pass.
@@ -68,34 +74,60 @@ import Yams
             for (index, assertion) in results.assertions.enumerated() where !assertion.passed {
                 failed.insert("\(step)/assert/\(index)")
             }
+            if let matrix = results.matrix, !matrix.passed { failed.insert("\(step)/matrix") }
         }
         return failed
     }
 }
 
 /// Turns expectations of a scenario, as YAML gives it, into their opposites.
-private enum Inverter {
+private struct Inverter {
     /// The most expectations that any one item of the scenarios has.
     static let rounds = 6
 
-    /// Turns the expectation number `round` of every item that has so many; returns where.
-    static func invert(_ scenario: inout [String: Any], round: Int) -> Set<String> {
+    /// Where the scenario's kept tables are.
+    let folder: URL
+    /// What was turned.
+    private(set) var places: Set<String> = []
+    /// The opposites of kept tables, by name.
+    private(set) var tables: [String: String] = [:]
+
+    init(folder: URL) { self.folder = folder }
+
+    /// Turns the expectation number `round` of every item that has so many.
+    mutating func invert(_ scenario: inout [String: Any], round: Int) throws {
         guard var spec = scenario["spec"] as? [String: Any], var steps = spec["steps"] as? [[String: Any]] else {
-            return []
+            return
         }
-        var turned: Set<String> = []
         for step in steps.indices {
-            for (kind, turn) in [("flows", turnFlow), ("commands", turnCommand), ("assert", turnAssertion)] {
+            for (kind, turn) in [
+                ("flows", Self.turnFlow), ("commands", Self.turnCommand), ("assert", Self.turnAssertion),
+            ] {
                 guard var items = steps[step][kind] as? [[String: Any]] else { continue }
                 for index in items.indices where turn(&items[index], round) {
-                    turned.insert("\(step)/\(kind)/\(index)")
+                    places.insert("\(step)/\(kind)/\(index)")
                 }
                 steps[step][kind] = items
+            }
+            if round == 0, var matrix = steps[step]["matrix"] as? [String: Any], let kept = matrix["expect"] as? String
+            {
+                let text = try String(contentsOf: folder.appendingPathComponent(kept), encoding: .utf8)
+                let name = "opposite-\(step).txt"
+                tables[name] = Self.oppositeTable(text)
+                matrix["expect"] = name
+                steps[step]["matrix"] = matrix
+                places.insert("\(step)/matrix")
             }
         }
         spec["steps"] = steps
         scenario["spec"] = spec
-        return turned
+    }
+
+    /// Turns the first cell of a table whose lines are a name and cells, under a line of names.
+    private static func oppositeTable(_ text: String) -> String {
+        text.replacing(/(\n\S+ +)([.X])/, maxReplacements: 1) { match in
+            "\(match.1)\(match.2 == "." ? "X" : ".")"
+        }
     }
 
     private static func turnFlow(_ flow: inout [String: Any], _ round: Int) -> Bool {
