@@ -134,7 +134,7 @@ struct AuthorizationTests {
             #expect(try client.receiveAll().isEmpty)
             let record = try #require(bench.record())
             #expect(record.connectionTerminationDetails == "rbac_access_denied_matched_policy[none]")
-            #expect(record.responseFlags.isEmpty && record.bytesSent == 0)
+            #expect(record.responseFlags.isEmpty && record.bytesReceived == 5 && record.bytesSent == 0)
             #expect(record.upstreamHost == origin.endpoint)
             #expect(record.origin == "AuthorizationPolicy a/b, c.yaml:1")
             #expect(bench.proxy.statistic("tcp.rbac.denied") == 1)

@@ -22,8 +22,8 @@ final class RelayEnd {
     private var hasHeldRead = false
     /// Hears how many bytes go to the other end.
     var passed: (Int) -> Void = { _ in }
-    /// Asked once, with the first bytes for the other end, whether they may go there; nil lets them.
-    var admits: (() -> Bool)?
+    /// Asked once, with the number of the first bytes for the other end, whether they may go there; nil lets them.
+    var admits: ((Int) -> Bool)?
     /// Hears that the other end's peer has reset its connection, before this one is.
     var otherWasReset: () -> Void = {}
 
@@ -105,7 +105,7 @@ final class RelayEnd {
     private func pass(_ bytes: ByteBuffer, to other: RelayEnd) {
         if let admits {
             self.admits = nil
-            guard admits() else { return }
+            guard admits(bytes.readableBytes) else { return }
         }
         passed(bytes.readableBytes)
         other.context?.write(NIOAny(bytes), promise: nil)

@@ -152,17 +152,19 @@ final class TCPProxyFilter: @unchecked Sendable {
             idleTimer?.touch()
         }
         downstream.otherWasReset = { self.record.responseFlags = ["UR"] }
-        downstream.admits = { self.isAuthorized() }
+        downstream.admits = { self.isAuthorized(receiving: $0) }
         downstream.join(upstream.end)
     }
 
-    /// As in Envoy, the first bytes ask whether the connection may be; its upstream stands by then.
-    private func isAuthorized() -> Bool {
+    /// As in Envoy, the first bytes ask whether the connection may be; its upstream stands by then. They count as
+    /// received, but not as sent.
+    private func isAuthorized(receiving count: Int) -> Bool {
         guard let authorization = connection.currentAuthorization(worker) else { return true }
         let subject = AuthorizationSubject(connection)
         for rbac in authorization.connection {
             let counters = worker.rbacCounters("tcp.", rbac.shadowRulesStatPrefix)
             guard let denial = rbac.check(subject, counters).denial else { continue }
+            record.bytesReceived += UInt64(count)
             record.connectionTerminationDetails = denial.details
             if let origin = denial.origin { record.origin = origin }
             endRelaying()

@@ -272,6 +272,25 @@ struct FlowClientTests {
         }
     }
 
+    @Test("An answer that is no echo is taken whole, however its bytes fall into reads")
+    func piecemeal() async throws {
+        let listener = try BoundSocket.listener(at: IPEndpoint(local, 0), in: CurrentNetworkContext())
+        defer { close(listener) }
+        _ = fcntl(listener, F_SETFL, 0)
+        let bench = try Bench()
+        defer { bench.internet.close() }
+        let exchange = bench.start(
+            ClientRequest(
+                kind: .tcp, target: .addresses([local]), port: try BoundSocket.localEndpoint(of: listener).port,
+                body: "GET\n"))
+        let descriptor = accept(listener, nil, nil)
+        defer { close(descriptor) }
+        #expect(send(descriptor, "HTTP/1.1 200 OK\r\n", 17, 0) == 17)
+        // After the client's read of the first piece, and before it takes the silence for the end.
+        bench.loop.scheduleTask(in: .milliseconds(10)) { _ = send(descriptor, "\r\nhello", 7, 0) }
+        #expect(try await exchange.result.get().text == "HTTP/1.1 200 OK\r\n\r\nhello")
+    }
+
     @Test("IPv6 comes first; a refused address is followed by the next")
     func families() async throws {
         let bench = try Bench()
