@@ -77,20 +77,20 @@ package struct DNSAnswer: Sendable, Equatable {
     /// Of the family asked for, in the order to be given.
     package var addresses: [IPAddress]
     package var ttlSeconds: UInt32
-    /// The name that the asked one is an alias of; the addresses are then that name's.
-    package var canonicalName: String?
+    /// The names that the asked one is an alias of, one after the other; the addresses are then the last one's.
+    package var canonicalNames: [String]
     package var services: [Service]
     /// The zone whose SOA a negative answer carries; nil: the root.
     package var zone: String?
 
     package init(
         code: DNSResponseCode = .noError, addresses: [IPAddress] = [], ttlSeconds: UInt32 = 30,
-        canonicalName: String? = nil, services: [Service] = [], zone: String? = nil
+        canonicalNames: [String] = [], services: [Service] = [], zone: String? = nil
     ) {
         self.code = code
         self.addresses = addresses
         self.ttlSeconds = ttlSeconds
-        self.canonicalName = canonicalName
+        self.canonicalNames = canonicalNames
         self.services = services
         self.zone = zone
     }

@@ -138,7 +138,7 @@ package enum DNSMessage {
             ldns_pkt_push_rr(reply, LDNS_SECTION_ANSWER, record)
             count += 1
         }
-        if let alias = answer.canonicalName {
+        for alias in answer.canonicalNames {
             push(LDNS_RR_TYPE_CNAME, [domainName(alias)])
             owner = alias
         }

@@ -6,14 +6,19 @@ package struct DNSZone: Sendable, Equatable {
     /// The cluster's domain, for which this server is the authority; nil outside a cluster.
     package let clusterDomain: String?
     fileprivate let exact: [String: [IPAddress]]
+    /// Names that stand for others.
+    fileprivate let aliases: [String: String]
     /// By suffix, without the `*.`.
     fileprivate let wildcards: [String: [IPAddress]]
     /// Names without records above names with records: they exist (RFC 8020).
     fileprivate let ancestors: Set<String>
 
-    /// `records` maps names, or `*.suffix`, to addresses of either family.
-    package init(records: [String: [IPAddress]], clusterDomain: String? = nil) {
+    /// `records` maps names, or `*.suffix`, to addresses of either family; `aliases` names to other names.
+    package init(
+        records: [String: [IPAddress]], aliases: [String: String] = [:], clusterDomain: String? = nil
+    ) {
         self.clusterDomain = clusterDomain?.lowercased()
+        self.aliases = aliases
         var exact: [String: [IPAddress]] = [:]
         var wildcards: [String: [IPAddress]] = [:]
         var ancestors: Set<String> = []
@@ -29,6 +34,9 @@ package struct DNSZone: Sendable, Equatable {
             }
             for suffix in Self.parents(of: name) where !ancestors.insert(suffix).inserted { break }
         }
+        for name in aliases.keys {
+            for suffix in Self.parents(of: name) where !ancestors.insert(suffix).inserted { break }
+        }
         self.exact = exact
         self.wildcards = wildcards
         self.ancestors = ancestors
@@ -41,6 +49,14 @@ package struct DNSZone: Sendable, Equatable {
             if let addresses = wildcards[suffix] { return addresses }
         }
         return ancestors.contains(name) ? [] : nil
+    }
+
+    /// The names that `name` stands for, one after the other; empty: it stands for itself.
+    fileprivate func chain(from name: String) -> [String] {
+        var names: [String] = []
+        // One that is longer leads in a circle.
+        while names.count < 8, let next = aliases[names.last ?? name] { names.append(next) }
+        return names
     }
 
     fileprivate func isInCluster(_ name: String) -> Bool {
@@ -77,11 +93,14 @@ package final class ZoneResponder: DNSResponder {
     package func answer(name: String, type: DNSRecordType) -> DNSAnswer {
         let zone = zone.withLockedValue { $0 }
         let isInCluster = zone.isInCluster(name)
-        let found = zone.addresses(of: name)
+        let chain = zone.chain(from: name)
+        // Whoever asks for the alias itself gets no more.
+        let found = type == .cname && !chain.isEmpty ? [] : zone.addresses(of: chain.last ?? name)
         return DNSAnswer(
             code: found == nil ? .nameError : .noError,
             addresses: (found ?? []).filter { $0.family == type.family },
             ttlSeconds: isInCluster ? Self.clusterTTL : Self.internetTTL,
+            canonicalNames: type == .cname ? Array(chain.prefix(1)) : chain,
             zone: isInCluster ? zone.clusterDomain : nil)
     }
 }

@@ -39,10 +39,11 @@ package struct PacketSeen: Sendable, Equatable {
 /// A packet that a deny rule dropped, with the manifests that asked for it.
 package struct DropSeen: Sendable, Equatable {
     package var at: String
-    /// Whose rule it is: a policy's on a node, or the cluster's firewall's.
+    /// Whose rule it is: a policy's or a load balancer's on a node, or the cluster's firewall's.
     package var by: Enforcer
     package var tuple: FiveTuple
-    /// `egress` or `ingress`, of `pod`; or `translation`, where a Service (then `pod`) leads nowhere on this node.
+    /// `egress` or `ingress`, of `pod`; of a Service (then `pod`): `translation`, where it leads nowhere on this node,
+    /// or `loadBalancerSourceRanges`, which the caller is not in.
     package var direction: String
     package var pod: String
     /// The policies that isolate the pod, as origins.
@@ -51,7 +52,7 @@ package struct DropSeen: Sendable, Equatable {
 
     package static let translation = "translation"
     /// No policy had a say in it.
-    var isTranslation: Bool { direction == Self.translation }
+    package var isTranslation: Bool { direction == Self.translation }
 
     package init(
         at: String, by: Enforcer = .networkPolicy, tuple: FiveTuple, direction: String, pod: String,

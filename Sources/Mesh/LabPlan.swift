@@ -129,12 +129,15 @@ package struct FirewallPlan: Sendable, Equatable {
 package struct DropReason: Sendable, Equatable {
     /// nil: the pod whose address is the packet's source (Egress) or destination (Ingress).
     package var pod: PodID?
+    /// The Service (`namespace/name`) whose load balancer does not take the caller; nil: policies dropped it.
+    package var service: String?
     package var direction: NetworkPolicy.Direction
     /// The policies that isolate the pod in that direction, or the rule that denies.
     package var policies: [Origin]
 
-    package init(pod: PodID?, direction: NetworkPolicy.Direction, policies: [Origin]) {
+    package init(pod: PodID?, service: String? = nil, direction: NetworkPolicy.Direction, policies: [Origin]) {
         self.pod = pod
+        self.service = service
         self.direction = direction
         self.policies = policies
     }
@@ -162,6 +165,8 @@ package struct DNSPlan: Sendable {
     package var pod: PodID
     /// Fully qualified names (lower case, without a final dot) inside the cluster.
     package var records: [String: [IPAddress]]
+    /// Names of Services of type ExternalName, and what they stand for; `records` has their addresses, too.
+    package var aliases: [String: String] = [:]
     /// Names outside: exact ones and `*.suffix`.
     package var internetRecords: [String: [IPAddress]]
 

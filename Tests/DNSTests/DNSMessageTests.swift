@@ -30,7 +30,7 @@ struct DNSMessageTests {
 
     @Test("An alias is followed by its target's addresses")
     func alias() throws {
-        let answer = DNSAnswer(addresses: [IPAddress(192, 0, 2, 1)], canonicalName: "target.example")
+        let answer = DNSAnswer(addresses: [IPAddress(192, 0, 2, 1)], canonicalNames: ["target.example"])
         let response = try ask("alias.example", .a, answer).response
         #expect(response.canonicalName == "target.example" && response.addresses.count == 1)
     }

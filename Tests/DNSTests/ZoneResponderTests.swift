@@ -36,6 +36,27 @@ struct ZoneResponderTests {
         #expect(zone.answer(name: "wikipedia.org.evil.test", type: .a).code == .nameError)
     }
 
+    @Test("An alias is answered with all names on the way, and the last one's addresses")
+    func aliases() {
+        let zone = ZoneResponder(
+            DNSZone(
+                records: ["api.example.com": [IPAddress(192, 0, 2, 1)]],
+                aliases: [
+                    "partner.svc": "gate.svc", "gate.svc": "api.example.com", "lost.svc": "nosuch.example.com",
+                    "round.svc": "about.svc", "about.svc": "round.svc",
+                ]))
+        let answer = zone.answer(name: "partner.svc", type: .a)
+        #expect(answer.canonicalNames == ["gate.svc", "api.example.com"])
+        #expect(answer.code == .noError && answer.addresses == [IPAddress(192, 0, 2, 1)])
+        let noData = zone.answer(name: "gate.svc", type: .aaaa)
+        #expect(noData.canonicalNames == ["api.example.com"] && noData.code == .noError && noData.addresses.isEmpty)
+        let alias = zone.answer(name: "partner.svc", type: .cname)
+        #expect(alias.canonicalNames == ["gate.svc"] && alias.code == .noError && alias.addresses.isEmpty)
+        let lost = zone.answer(name: "lost.svc", type: .a)
+        #expect(lost.canonicalNames == ["nosuch.example.com"] && lost.code == .nameError)
+        #expect(zone.answer(name: "round.svc", type: .a).code == .nameError)
+    }
+
     @Test("A replaced zone is in force at once")
     func update() {
         zone.update(DNSZone(records: ["new.test": [IPAddress(192, 0, 2, 9)]]))

@@ -147,6 +147,48 @@ struct NodeRulesetBehaviourKernelTests {
         #expect(counts.sorted() == [0, 8])
     }
 
+    @Test("a client that has been away for the affinity's time is led anew")
+    func affinityEnds() throws {
+        let names = (0..<8).map { "web-\($0)" }
+        let lab = try MiniLab(
+            KubernetesFixture.plan(
+                names.map { KubernetesFixture.pod($0, labels: "{app: web}") }.joined() + KubernetesFixture.pod("client")
+                    + """
+                    apiVersion: v1
+                    kind: Service
+                    metadata: {name: web}
+                    spec:
+                      {selector: {app: web}, sessionAffinity: ClientIP, ports: [{port: 80, targetPort: 8080}],
+                      sessionAffinityConfig: {clientIP: {timeoutSeconds: 1}}}
+                    """))
+        let service = try #require(
+            lab.plan.dns.records["web.default.svc.cluster.local"]?.first { $0.family == .ipv4 })
+        let servers = try names.map { name in
+            let server = try PodSocket(.ipv4, SOCK_STREAM, in: lab.namespace(name))
+            try server.bind(to: IPEndpoint(.anyIPv4, 8080))
+            try server.listen()
+            server.stopWaiting()
+            return server
+        }
+        /// The server that one more call comes to.
+        func next() throws -> Int? {
+            try PodSocket(.ipv4, SOCK_STREAM, in: lab.namespace("client")).connect(to: IPEndpoint(service, 80))
+            return servers.firstIndex { $0.hasConnection() }
+        }
+        let start = ContinuousClock.now
+        let first = try #require(try next())
+        var last = first
+        while ContinuousClock.now - start < .seconds(20), last == first {
+            // Each call within the time begins it again.
+            for _ in 0..<4 { #expect(try next() == last) }
+            // The time itself is what is to pass.
+            usleep(1_100_000)
+            last = try #require(try next())
+        }
+        // Of eight pods the same one by chance, many times in a row: hardly.
+        #expect(last != first)
+    }
+
     @Test("the node reaches isolated pods", arguments: IPFamily.allCases)
     func node(_ family: IPFamily) throws {
         let lab = try MiniLab(KubernetesFixture.plan(Self.isolatedService))

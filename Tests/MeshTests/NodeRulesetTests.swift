@@ -130,6 +130,7 @@ struct NodeCase: CustomTestStringConvertible, Sendable {
                 metadata: {name: balanced}
                 spec:
                   {type: LoadBalancer, selector: {app: web}, externalTrafficPolicy: Local, externalIPs: [192.0.2.9],
+                  loadBalancerSourceRanges: [203.0.113.0/28, 203.0.113.16/28, 198.51.100.7/32],
                   ports: [{port: 443, targetPort: 8443}]}
                 ---
                 apiVersion: v1

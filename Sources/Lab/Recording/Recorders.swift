@@ -206,6 +206,11 @@ final class DropReasons: Sendable {
         guard let reason = state.reasons[prefix] else {
             return DropSeen(at: place, tuple: tuple, direction: prefix, pod: "?", policies: [], timeMs: timeMs)
         }
+        if let service = reason.service {
+            return DropSeen(
+                at: place, by: .service, tuple: tuple, direction: "loadBalancerSourceRanges", pod: service,
+                policies: reason.policies.map(\.description), timeMs: timeMs)
+        }
         let end = reason.direction == .egress ? tuple.source : tuple.destination
         let pod = reason.pod ?? state.pods[end.address]
         return DropSeen(

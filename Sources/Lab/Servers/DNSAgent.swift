@@ -20,7 +20,7 @@ final class DNSAgent: Sendable {
             guard let family = type.family, let known = table.withLockedValue({ $0 }).answer(name) else { return nil }
             return DNSAnswer(
                 addresses: known.addresses.filter { $0.family == family }, ttlSeconds: DNSAgent.timeToLive,
-                canonicalName: known.canonicalName)
+                canonicalNames: known.canonicalName.map { [$0] } ?? [])
         }
     }
 

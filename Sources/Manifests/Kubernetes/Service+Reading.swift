@@ -52,7 +52,14 @@ extension Service {
             }
         }
         guard type == .loadBalancer else { return }
-        spec["loadBalancerSourceRanges"]?.warn("loadBalancerSourceRanges are not carried out: everybody may call")
+        loadBalancerSourceRanges = (spec["loadBalancerSourceRanges"]?.list ?? []).compactMap { field in
+            guard let range = field.ipPrefix else { return nil }
+            guard field.node.text?.contains("/") ?? false else {
+                field.error("\(range.address) is an address, and not a range", remedy: "write \(range)")
+                return nil
+            }
+            return range
+        }
         let given = (object.root["status"]?["loadBalancer"]?["ingress"]?.list ?? []).compactMap { $0["ip"]?.ipAddress }
         loadBalancerIPs = given.isEmpty ? [spec["loadBalancerIP"]?.ipAddress].compactMap(\.self) : given
     }

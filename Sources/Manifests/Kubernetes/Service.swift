@@ -69,6 +69,8 @@ package struct Service: Resource, Equatable {
     package var externalIPs: [IPAddress]
     /// The load balancer's addresses by `status.loadBalancer` or `loadBalancerIP`; empty: the lab chooses.
     package var loadBalancerIPs: [IPAddress]
+    /// Who may call the load balancer's addresses; of a family that none is of, everybody.
+    package var loadBalancerSourceRanges: [IPPrefix] = []
 
     package init(
         metadata: ObjectMeta, type: ServiceType = .clusterIP, selector: [String: String]? = nil, ports: [Port] = [],

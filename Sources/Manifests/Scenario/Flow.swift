@@ -126,6 +126,8 @@ package enum Enforcer: String, Sendable, Codable, CaseIterable {
     case sniProxy = "sni-proxy"
     case networkPolicy = "network-policy"
     case boundary, dns
+    /// A Service's `loadBalancerSourceRanges`.
+    case service
 }
 
 /// What a scenario expects of a flow; what is nil is not compared.

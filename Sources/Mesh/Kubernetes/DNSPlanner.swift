@@ -8,9 +8,13 @@ struct DNSPlanner {
 
     func plan() -> DNSPlan {
         let dnsPods = cluster.pods.filter { PodTemplates.isDNS(namespace: $0.id.namespace, labels: $0.labels) }
-        return DNSPlan(
+        var plan = DNSPlan(
             clusterDomain: LabNetwork.clusterDomain, nameservers: nameservers,
             pod: dnsPods.first?.id ?? PodTemplates.dnsID, records: records, internetRecords: internetRecords)
+        for service in cluster.services where service.service.type == .externalName {
+            plan.aliases[service.hostname.lowercased()] = service.service.externalName?.lowercased()
+        }
+        return plan
     }
 
     /// kube-dns' addresses: what pods' `resolv.conf` says.

@@ -21,7 +21,8 @@ struct NodePlanner {
             return NodePlan(
                 name: node.name, addresses: node.addresses,
                 ruleset: Ruleset(tables: [services.table, policy.table, ownBoundary].compactMap(\.self)),
-                dropReasons: policy.dropReasons, nameSets: policy.nameSets)
+                dropReasons: policy.dropReasons.merging(services.dropReasons) { own, _ in own },
+                nameSets: policy.nameSets)
         }
     }
 }

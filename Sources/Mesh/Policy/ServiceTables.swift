@@ -23,6 +23,8 @@ struct ServiceTables {
     private var usesClusterPods: Set<IPFamily> = []
     /// Addresses of pods that are behind some Service.
     private var backends: Set<IPAddress> = []
+    /// What the drop log's prefixes stand for, where load balancers refuse callers.
+    private(set) var dropReasons: [String: DropReason] = [:]
 
     /// The table of one node.
     init(_ services: [ClusterService], on node: ServiceNode) {
@@ -109,7 +111,8 @@ struct ServiceTables {
                 }
                 lead(service.clusterIPs, port.port.number, entry, internalChain)
                 let externalChain = { (tables: inout Self) in tables.externalChain(for: entry) }
-                lead(service.loadBalancerIPs + service.service.externalIPs, port.port.number, entry, externalChain)
+                lead(service.loadBalancerIPs, port.port.number, entry) { $0.balancerChain(for: entry) }
+                lead(service.service.externalIPs, port.port.number, entry, externalChain)
                 if let number = port.nodePort { lead(node.addresses, number, entry, externalChain) }
             }
         }
@@ -173,6 +176,34 @@ struct ServiceTables {
         ]
         if !own.isEmpty { rules.append(Rule([Match(fields.source, .set(own.map(Value.address)))] + masqueraded)) }
         chains.append(Chain(name, rules: rules + [Rule(Verdict.goto(here))]))
+        return name
+    }
+
+    /// The chain for calls to a load balancer's addresses: external ones, from those who may call.
+    private mutating func balancerChain(for entry: Entry) -> String {
+        let ranges = IPPrefixSet(entry.service.service.loadBalancerSourceRanges).restricted(to: entry.family).ranges
+        let target = externalChain(for: entry)
+        if ranges.isEmpty { return target }
+        let name = entry.name("sources")
+        guard known.insert(name).inserted else { return name }
+        let id = entry.service.service.id
+        let service = "\(id.namespace)/\(id.name)"
+        let origin = entry.service.service.origin("spec.loadBalancerSourceRanges")
+        let reason = DropReason(pod: nil, service: service, direction: .ingress, policies: [origin])
+        let prefix = DropPrefix.unique("sources \(service)") { dropReasons[$0] == nil || dropReasons[$0] == reason }
+        dropReasons[prefix] = reason
+        chains.append(
+            Chain(
+                name,
+                rules: [
+                    Rule(
+                        Match(FamilyFields(entry.family).source, .set(ranges.map(Value.addresses))),
+                        Verdict.goto(target), comment: origin.description),
+                    Rule(
+                        Counter(),
+                        Log(prefix: prefix, group: LabConstants.dropLogGroup, snaplen: LabConstants.logSnapLength)),
+                    Rule(Counter(), Verdict.drop, comment: origin.description),
+                ]))
         return name
     }
 
