@@ -73,7 +73,9 @@ package struct ClusterBuilder: Sendable {
         var running: [PodID: Started] = [:]
         var owners: [IPAddress: PodID] = [:]
         var scheduler = Scheduler(nodes)
-        for entry in templates { if let node = started[entry.id]?.node { scheduler.count(on: node) } }
+        for entry in templates {
+            if let node = started[entry.id]?.node { scheduler.count(entry.id, entry.spec, on: node) }
+        }
         let given = givenAddresses.union(templates.flatMap(\.addresses))
         for entry in templates {
             let workload = PodID(namespace: entry.id.namespace, name: entry.workload)
@@ -84,7 +86,7 @@ package struct ClusterBuilder: Sendable {
             if record.generation == 0 || isRestarted || record.incarnation != entry.incarnation
                 || record.template.needsNewPod(entry.template, entry.isBare)
             {
-                guard let node = scheduler.place(entry.spec, from: record.node) else {
+                guard let node = scheduler.place(entry.id, entry.spec, from: record.node) else {
                     diagnostics.append(scheduler.diagnostic(entry.id, entry.spec, at: entry.origin.location))
                     continue
                 }

@@ -105,6 +105,40 @@ struct NodesTests {
         #expect(texts.contains { $0.contains("pod default/nowhere stays pending: there is no node c") })
     }
 
+    @Test("a port of a node is one pod's: whoever wants it besides goes elsewhere, or stays pending")
+    func hostPorts() throws {
+        func pod(_ name: String, _ ports: String, _ spec: String = "hostNetwork: true") -> String {
+            KubernetesFixture.pod(name, ports: ports, spec: spec)
+        }
+        var fixture = KubernetesFixture(
+            Self.node("a") + Self.node("b")
+                + pod("first", "[{containerPort: 80}]") + pod("second", "[{containerPort: 80}]")
+                + pod("third", "[{containerPort: 80}]")
+                + pod("udp", "[{containerPort: 80, protocol: UDP}]")
+                + pod("mapped", "[{containerPort: 8080, hostPort: 80}]", "nodeName: b")
+                + pod("elsewhere", "[{containerPort: 80, hostPort: 81}]", "nodeName: b")
+                + pod("one-address", "[{containerPort: 8081, hostPort: 8081, hostIP: 172.18.0.2}]", "nodeName: a")
+                + pod("another", "[{containerPort: 8081, hostPort: 8081, hostIP: 172.18.0.9}]", "nodeName: a")
+                + pod("everywhere", "[{containerPort: 8081, hostPort: 8081, hostIP: 0.0.0.0}]", "nodeName: a"))
+        let (plan, diagnostics) = fixture.planAndDiagnose()
+        let nodes = Dictionary(uniqueKeysWithValues: plan.pods.map { ($0.pod.id.name, $0.pod.node) })
+        #expect(nodes["first"] != nil && nodes["second"] != nil && nodes["first"] != nodes["second"])
+        #expect(nodes["third"] == nil && nodes["mapped"] == nil && nodes["everywhere"] == nil)
+        #expect(["udp", "elsewhere", "one-address", "another"].allSatisfy { nodes[$0] != nil })
+        let texts = diagnostics.map(\.description)
+        #expect(
+            texts.contains {
+                $0.contains("warning: pod default/third stays pending: TCP 80 of node a is pod default/")
+                    && $0.contains("and no other node has room either")
+            }, "\(texts)")
+        #expect(texts.contains { $0.contains("pod default/everywhere stays pending: TCP 8081 of node a is pod") })
+        // Whoever has it keeps it, and once it is free the next gets it.
+        fixture.delete("Pod", "default", "second")
+        let next = fixture.planAndDiagnose().0
+        #expect(next.pod("first")?.pod.node == nodes["first"])
+        #expect(next.pod("third") != nil || next.pod("mapped") != nil)
+    }
+
     @Test("a pod stays on its node while others come and go, and leaves it when it must")
     func staying() {
         var fixture = KubernetesFixture(

@@ -126,6 +126,10 @@ extension Container {
         field["hostPort"]?.say(.note, "nothing enters from outside through a host port")
         let transport = field["protocol"].map(\.transport) ?? .tcp
         guard let transport else { return nil }
-        return Port(name: field["name"]?.string, number: number, transport: transport)
+        var port = Port(name: field["name"]?.string, number: number, transport: transport)
+        // 0 is as good as none.
+        if let host = field["hostPort"], host.node.text != "0" { port.hostPort = host.port }
+        if let address = field["hostIP"]?.string, !address.isEmpty { port.hostIP = IPAddress(address) }
+        return port
     }
 }

@@ -140,6 +140,10 @@ package struct Container: Sendable, Equatable {
         package var name: String?
         package var number: UInt16
         package var transport: IPProtocol
+        /// The port of its node that the container claims.
+        package var hostPort: UInt16?
+        /// The node's address that it claims the port of; nil: all.
+        package var hostIP: IPAddress?
 
         package init(name: String? = nil, number: UInt16, transport: IPProtocol = .tcp) {
             self.name = name
