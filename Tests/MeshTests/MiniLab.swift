@@ -6,12 +6,20 @@ import NetworkAddresses
 import Nftables
 import Testing
 
-/// Pods, node and internet of a plan, joined as the lab joins them, with the plan's rules; no proxies, no servers.
+/// Pods, nodes and internet of a plan, joined as the lab joins them, with the plan's rules; no proxies, no servers.
 struct MiniLab {
     let plan: LabPlan
+    /// By name.
+    let nodes: [String: NetworkNamespace]
+    /// The first, which is the only one of most plans.
     let node: NetworkNamespace
+    /// What joins several nodes; nil with one.
+    let fabric: NetworkNamespace?
     let internet: NetworkNamespace
+    /// The first node's.
     let log: PacketLog
+    /// Those of the others.
+    let otherLogs: [PacketLog]
     private var pods: [PodID: NetworkNamespace] = [:]
 
     /// The node's end of its link to the internet.
@@ -24,44 +32,99 @@ struct MiniLab {
 
     init(_ plan: LabPlan) throws {
         self.plan = plan
-        let (node, internet) = (try NetworkNamespace.create(), try NetworkNamespace.create())
-        (self.node, self.internet) = (node, internet)
-        log = try node.enter {
-            try PacketLog(groups: [LabConstants.dropLogGroup, LabConstants.boundaryLogGroup])
+        let internet = try NetworkNamespace.create()
+        let namespaces = try plan.nodes.map { _ in try NetworkNamespace.create() }
+        let fabric = plan.nodes.count > 1 ? try NetworkNamespace.create() : nil
+        (self.internet, self.fabric, node) = (internet, fabric, namespaces[0])
+        nodes = Dictionary(uniqueKeysWithValues: zip(plan.nodes.map(\.name), namespaces))
+        let logs = try namespaces.map { node in
+            try node.enter { try PacketLog(groups: [LabConstants.dropLogGroup, LabConstants.boundaryLogGroup]) }
         }
-        let (nodeMAC, internetMAC) = (Self.nodeMAC, MACAddress(local: 2))
-        var onNode = RouteBatch()
-        onNode.setLink(index: 1, isUp: true)
-        onNode.addVeth(
-            .init(name: LabConstants.internetInterface, index: 3, address: nodeMAC),
-            peer: .init(name: LabConstants.nodeInterfaceInInternet, index: 4, address: internetMAC), in: internet)
-        for address in plan.node.addresses {
-            onNode.addAddress(address, prefixLength: address.family.bitWidth, to: 1)
-        }
-        for uplink in Self.uplinks {
-            onNode.addNeighbour(uplink, at: internetMAC, link: 3)
-            onNode.addRoute(
-                uplink.family == .ipv4 ? .allIPv4 : .allIPv6, via: uplink, link: 3, isOnlink: true,
-                source: plan.node.addresses.first { $0.family == uplink.family })
-        }
-        try node.enter {
-            try Sysctl.write("net/ipv4/ip_forward", "1")
-            try Sysctl.write("net/ipv6/conf/all/forwarding", "1")
-            try RouteConnection().send(onNode)
+        (log, otherLogs) = (logs[0], Array(logs.dropFirst()))
+
+        var outward = RouteBatch()
+        outward.setLink(index: 1, isUp: true)
+        outward.addVeth(
+            .init(name: LabConstants.internetInterface, index: 3, address: Self.nodeMAC),
+            peer: .init(name: LabConstants.nodeInterfaceInInternet, index: 4, address: Self.internetMAC), in: internet)
+        if let fabric {
+            Self.addUplink([], at: Self.internetMAC, &outward)
+            for (position, (node, namespace)) in zip(plan.nodes, namespaces).enumerated() {
+                Self.join(namespace, position, node.addresses, &outward)
+            }
+            try Self.forward(fabric, outward)
+            for (position, (node, namespace)) in zip(plan.nodes, namespaces).enumerated() {
+                var batch = RouteBatch()
+                batch.setLink(index: 1, isUp: true)
+                batch.setLink(index: 3, isUp: true)
+                Self.addUplink(node.addresses, at: Self.fabricMAC(position), &batch)
+                try Self.forward(namespace, batch)
+            }
+        } else {
+            Self.addUplink(plan.node.addresses, at: Self.internetMAC, &outward)
+            try Self.forward(namespaces[0], outward)
         }
         var outside = RouteBatch()
         outside.setLink(index: 1, isUp: true)
         outside.setLink(index: 4, isUp: true)
         try internet.enter { try RouteConnection().send(outside) }
-        for pod in plan.pods { try connect(pod) }
-        try node.enter {
-            try NftablesConnection().install(plan.node.ruleset)
-            try RouteConnection().waitUntilOperational(
-                Set(plan.pods.map { 100 + Int32($0.pod.index) } + [3]), timeout: .seconds(10))
+        for pod in plan.pods where !pod.pod.spec.hostNetwork { try connect(pod) }
+        for (node, namespace) in zip(plan.nodes, namespaces) {
+            let own = plan.pods.filter { $0.pod.node == node.name && !$0.pod.spec.hostNetwork }
+            try namespace.enter {
+                try NftablesConnection().install(node.ruleset)
+                try RouteConnection().waitUntilOperational(
+                    Set(own.map { 100 + Int32($0.pod.index) } + [3]), timeout: .seconds(10))
+            }
         }
     }
 
+    private static let internetMAC = MACAddress(local: 2)
+    private static func fabricMAC(_ node: Int) -> MACAddress { MACAddress(local: 20_000 + UInt32(node)) }
+    private static func uplinkMAC(_ node: Int) -> MACAddress { MACAddress(local: 21_000 + UInt32(node)) }
+    static func fabricLink(_ node: Int) -> Int32 { 10 + Int32(node) }
+
+    private static func forward(_ namespace: NetworkNamespace, _ batch: RouteBatch) throws {
+        try namespace.enter {
+            try Sysctl.write("net/ipv4/ip_forward", "1")
+            try Sysctl.write("net/ipv6/conf/all/forwarding", "1")
+            try RouteConnection().send(batch)
+        }
+    }
+
+    /// Addresses of a place itself, and the way to all that is not there.
+    private static func addUplink(_ addresses: [IPAddress], at mac: MACAddress, _ batch: inout RouteBatch) {
+        for address in addresses { batch.addAddress(address, prefixLength: address.family.bitWidth, to: 1) }
+        for uplink in uplinks {
+            batch.addNeighbour(uplink, at: mac, link: 3)
+            batch.addRoute(
+                uplink.family == .ipv4 ? .allIPv4 : .allIPv6, via: uplink, link: 3, isOnlink: true,
+                source: addresses.first { $0.family == uplink.family })
+        }
+    }
+
+    /// The fabric's link to a node, and the way to the node's addresses.
+    private static func join(
+        _ node: NetworkNamespace, _ position: Int, _ addresses: [IPAddress], _ batch: inout RouteBatch
+    ) {
+        batch.addVeth(
+            .init(name: "node\(position + 1)", index: fabricLink(position), address: fabricMAC(position)),
+            peer: .init(name: LabConstants.fabricInterface, index: 3, address: uplinkMAC(position)), in: node)
+        for gateway in gateways {
+            batch.addNeighbour(gateway, at: uplinkMAC(position), link: fabricLink(position))
+        }
+        for address in addresses { addRoute(to: IPPrefix(address), ofNode: position, &batch) }
+    }
+
+    /// The fabric's way to what is at a node.
+    static func addRoute(to prefix: IPPrefix, ofNode position: Int, _ batch: inout RouteBatch) {
+        batch.addRoute(
+            prefix, via: gateways[prefix.family == .ipv4 ? 0 : 1], link: fabricLink(position), isOnlink: true)
+    }
+
     private mutating func connect(_ pod: PodPlan) throws {
+        let position = try #require(plan.nodes.firstIndex { $0.name == pod.pod.node })
+        let (plan, node) = (plan.nodes[position], try #require(nodes[pod.pod.node]))
         let namespace = try NetworkNamespace.create()
         pods[pod.pod.id] = namespace
         let link = 100 + Int32(pod.pod.index)
@@ -81,7 +144,12 @@ struct MiniLab {
                 address.family == .ipv4 ? .allIPv4 : .allIPv6, via: gateway, link: 2, isOnlink: true, source: address)
             onNode.addNeighbour(address, at: podMAC, link: link)
             onNode.addRoute(
-                IPPrefix(address), link: link, source: plan.node.addresses.first { $0.family == address.family })
+                IPPrefix(address), link: link, source: plan.addresses.first { $0.family == address.family })
+        }
+        if let fabric {
+            var onFabric = RouteBatch()
+            for address in pod.pod.addresses { Self.addRoute(to: IPPrefix(address), ofNode: position, &onFabric) }
+            try fabric.enter { try RouteConnection().send(onFabric) }
         }
         try namespace.enter { try RouteConnection().send(inPod) }
         try node.enter { try RouteConnection().send(onNode) }

@@ -32,7 +32,7 @@ package enum LabNetwork {
     }
 
     /// The blocks from which Services of type LoadBalancer get their addresses outside the cluster.
-    static let loadBalancerRanges: [IPPrefix] = [
+    package static let loadBalancerRanges: [IPPrefix] = [
         IPPrefix(balancerBaseIPv4, length: 16), IPPrefix(balancerBaseIPv6, length: 112),
     ].compactMap(\.self)
 

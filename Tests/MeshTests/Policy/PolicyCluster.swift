@@ -9,6 +9,8 @@ import Testing
 final class PolicyCluster {
     private var fixture: KubernetesFixture
     private var probes: PolicyProbes
+    /// What pods know by lookups.
+    private var learnt: Set<PolicyWorld.LearntAddress> = []
     private(set) var plan: LabPlan
     private(set) var diagnostics: [Diagnostic] = []
 
@@ -30,7 +32,8 @@ final class PolicyCluster {
     }
 
     /// Puts other objects of these kinds in the place of all that there are.
-    func replacePolicies(by resources: [any Resource]) throws {
+    func replacePolicies(by resources: [any Resource], learnt: Set<PolicyWorld.LearntAddress> = []) throws {
+        self.learnt = learnt
         for old in fixture.resources.all where old is NetworkPolicy || old is ClusterPolicy {
             fixture.resources.delete(old.id)
         }
@@ -41,7 +44,7 @@ final class PolicyCluster {
     private func update() throws {
         (plan, diagnostics) = fixture.planAndDiagnose()
         #expect(diagnostics.allSatisfy { $0.severity < .unsupported }, "\(diagnostics)")
-        try probes.install(plan)
+        try probes.install(plan, knowing: learnt)
     }
 
     var resources: ResourceSet { fixture.resources }
@@ -73,13 +76,52 @@ final class PolicyCluster {
             switch probe.from {
             case .internet(let address): address
             case .node: plan.node.addresses.first { $0.family == probe.to.address.family } ?? .anyIPv4
+            case .nodeNamed(let name):
+                plan.nodes.first { $0.name == name }?.addresses.first { $0.family == probe.to.address.family }
+                    ?? .anyIPv4
             case .pod(let id):
                 plan.pod(id.name, in: id.namespace)?.pod.addresses.first { $0.family == probe.to.address.family }
                     ?? .anyIPv4
             }
-        let behind = plan.translations[probe.to]?.first
-        return PolicyPacket(
-            transport: probe.transport, source: source, destination: behind ?? probe.to, isTranslated: behind != nil)
+        guard let behind = plan.translations[probe.to]?.first else {
+            return PolicyPacket(transport: probe.transport, source: source, destination: probe.to)
+        }
+        var packet = PolicyPacket(
+            transport: probe.transport, source: source, destination: behind, isTranslated: true)
+        packet.arrival = arrival(of: probe, from: source, at: behind)
+        if node(at: probe.to.address).map({ $0 != home(of: probe) }) ?? false { packet.destination = probe.to }
+        return packet
+    }
+
+    /// What the destination's node sees of a call to a Service: the node that translates it puts its own address in the
+    /// caller's place when it leads a call to a port of its own, or to a load balancer, to another node.
+    private func arrival(
+        of probe: PolicyProbe, from source: IPAddress, at behind: IPEndpoint
+    ) -> PolicyPacket.Arrival {
+        let isExternal =
+            node(at: probe.to.address) != nil
+            || LabNetwork.loadBalancerRanges.contains { $0.contains(probe.to.address) }
+        let translating = node(at: probe.to.address) ?? home(of: probe)
+        let destination = plan.pods.first { $0.pod.addresses.contains(behind.address) }?.pod.node
+        guard isExternal, translating != destination,
+            let address = plan.nodes.first(where: { $0.name == translating })?.addresses
+                .first(where: { $0.family == source.family })
+        else { return PolicyPacket.Arrival(source: source, destination: behind) }
+        return PolicyPacket.Arrival(source: address, destination: behind)
+    }
+
+    private func node(at address: IPAddress) -> String? {
+        plan.nodes.first { $0.addresses.contains(address) }?.name
+    }
+
+    /// The node that a packet comes to first.
+    private func home(of probe: PolicyProbe) -> String {
+        switch probe.from {
+        case .pod(let id): plan.pod(id.name, in: id.namespace)?.pod.node ?? ""
+        case .nodeNamed(let name): name
+        // Load balancers hand calls to the first.
+        case .node, .internet: plan.node.name
+        }
     }
 
     var world: PolicyWorld {
@@ -91,7 +133,7 @@ final class PolicyCluster {
             fixture.resources.resources(Node.self).map { ($0.metadata.name, $0.metadata.labels) }
         ) { $1 }
         let pods = plan.pods.map(\.pod).filter { !$0.spec.hostNetwork }
-        return PolicyWorld(
+        var world = PolicyWorld(
             namespaces: namespaces,
             pods: pods.map { pod in
                 PolicyWorld.Pod(
@@ -100,14 +142,16 @@ final class PolicyCluster {
                         port.name.map { .init(name: $0, transport: port.transport, number: port.number) }
                     }, node: pod.node)
             },
-            nodes: [
+            nodes: plan.nodes.map { node in
                 PolicyWorld.Node(
-                    name: plan.node.name,
-                    labels: (labels[plan.node.name] ?? [:]).merging(["kubernetes.io/os": "linux"]) { own, _ in own },
-                    addresses: plan.node.addresses)
-            ],
+                    name: node.name,
+                    labels: (labels[node.name] ?? [:]).merging(["kubernetes.io/os": "linux"]) { own, _ in own },
+                    addresses: node.addresses)
+            },
             networkPolicies: fixture.resources.resources(NetworkPolicy.self),
             clusterPolicies: fixture.resources.resources(ClusterPolicy.self))
+        world.learnt = learnt
+        return world
     }
 
     func address(_ name: String, in namespace: String, _ family: IPFamily = .ipv4) throws -> IPAddress {

@@ -1,6 +1,7 @@
 import Manifests
 import Mesh
 import NetworkAddresses
+import PolicyOracle
 
 /// SplitMix64: the same seed gives the same policies everywhere.
 struct PolicyRandom: RandomNumberGenerator {
@@ -33,6 +34,9 @@ struct PolicyGenerator {
     static let values = ["a", "b", "c"]
     static let portNames = ["web", "dns", "sig"]
     static let ports: [UInt16] = [53, 80, 81, 8080]
+    /// Names that pods have asked for, and what policies write to mean them.
+    static let names = ["example.org", "a.example.org", "b.a.example.org", "example.net"]
+    private static let patterns = names + ["*.example.org", "*.a.example.org", "*.example.net"]
 
     var random: PolicyRandom
     /// Addresses that networks are made around.
@@ -151,31 +155,48 @@ struct PolicyGenerator {
             metadata: ObjectMeta(
                 name: kind == .baseline ? "default" : "p\(number)", namespace: "", location: location()),
             tier: tier, priority: kind == .baseline ? 0 : Int.random(in: 0...4, using: &random), subject: pods(),
-            ingress: rules(.ingress, hasPass), egress: rules(.egress, hasPass))
+            ingress: rules(.ingress, hasPass, false), egress: rules(.egress, hasPass, kind != .baseline))
     }
 
     private mutating func pods() -> ClusterPolicy.Pods {
         .init(namespaces: selector(ofNamespaces: true), pods: random.once(in: 2) ? nil : selector())
     }
 
-    private mutating func rules(_ direction: NetworkPolicy.Direction, _ hasPass: Bool) -> [ClusterPolicy.Rule] {
+    /// What pods know of names: anybody any address.
+    mutating func learnt(by pods: [IPAddress]) -> Set<PolicyWorld.LearntAddress> {
+        Set(
+            (0..<Int.random(in: 0...8, using: &random)).map { _ in
+                PolicyWorld.LearntAddress(
+                    pod: random.pick(pods), name: random.pick(Self.names), address: random.pick(addresses))
+            })
+    }
+
+    private mutating func rules(
+        _ direction: NetworkPolicy.Direction, _ hasPass: Bool, _ hasNames: Bool
+    ) -> [ClusterPolicy.Rule] {
         (0..<Int.random(in: 0...3, using: &random)).map { number in
-            let peers = (0..<Int.random(in: 1...2, using: &random)).map { _ in peer(direction) }
+            let action: ClusterPolicy.Action = random.pick(
+                hasPass ? [.accept, .deny, .pass] : [.accept, .deny])
+            let mayBeNames = action == .accept && hasNames
+            let peers = (0..<Int.random(in: 1...2, using: &random)).map { _ in
+                peer(direction, mayBeNames: mayBeNames)
+            }
             let hasPodsOnly = peers.allSatisfy { if case .pods = $0 { true } else { false } }
             let ports =
                 random.once(in: 3)
                 ? nil : (0..<Int.random(in: 1...2, using: &random)).map { _ in port(mayBeNamed: hasPodsOnly) }
             return ClusterPolicy.Rule(
                 name: random.once(in: 2) ? "rule \(number)" : nil,
-                action: random.pick(hasPass ? [.accept, .deny, .pass] : [.accept, .deny]), peers: peers, ports: ports,
-                location: location())
+                action: action, peers: peers, ports: ports, location: location())
         }
     }
 
-    private mutating func peer(_ direction: NetworkPolicy.Direction) -> ClusterPolicy.Peer {
+    private mutating func peer(_ direction: NetworkPolicy.Direction, mayBeNames: Bool) -> ClusterPolicy.Peer {
         guard direction == .egress else { return .pods(pods()) }
-        switch Int.random(in: 0..<5, using: &random) {
+        switch Int.random(in: 0..<6, using: &random) {
         case 0: return .nodes(random.once(in: 2) ? LabelSelector() : selector())
+        case 1 where mayBeNames:
+            return .domainNames(random.some(Self.patterns, 1...2).compactMap { DomainPattern($0) })
         case 1, 2: return .networks((0..<Int.random(in: 1...2, using: &random)).map { _ in network() })
         default: return .pods(pods())
         }

@@ -11,7 +11,9 @@ import Testing
 struct PolicyProbe: Hashable, CustomStringConvertible {
     enum Source: Hashable {
         case pod(PodID)
+        /// The first, which is the only one of most clusters.
         case node
+        case nodeNamed(String)
         case internet(IPAddress)
     }
 
@@ -40,8 +42,9 @@ enum PolicyFate: Equatable {
 final class PolicyProbes {
     private(set) var plan: LabPlan
     private let lab: MiniLab
-    private let rules: NftablesConnection
-    private let passed: PacketLog
+    /// In the order of the plan's nodes.
+    private let rules: [NftablesConnection]
+    private let logs: [PacketLog]
     private var sockets: [SocketName: FileDescriptor] = [:]
     private var nextPort: UInt16 = 1024
 
@@ -55,28 +58,44 @@ final class PolicyProbes {
 
     init(_ plan: LabPlan) throws {
         self.plan = plan
-        lab = try MiniLab(plan)
-        (rules, passed) = try lab.node.enter {
-            (try NftablesConnection(), try PacketLog(groups: [Self.passedGroup], copyLength: 128))
+        let lab = try MiniLab(plan)
+        let nodes = try plan.nodes.map { try #require(lab.nodes[$0.name]) }
+        rules = try nodes.map { try $0.enter { try NftablesConnection() } }
+        // With a fabric it is there that packets leave the cluster.
+        let places = nodes + (lab.fabric.map { [$0] } ?? [])
+        let passed = try places.map { place in
+            try place.enter { try PacketLog(groups: [Self.passedGroup], copyLength: 128) }
         }
-        try Self.leadIn(lab)
+        self.lab = lab
+        logs = [lab.log] + lab.otherLogs + passed
+        try Self.leadIn(lab, plan)
+        // On the fabric there are other policies before the packet.
+        let onward = Rule(Match(.metaOifname, .interface(LabConstants.fabricInterface)), Verdict.return)
+        for rules in rules { try rules.install(Self.watch([onward])) }
+        let between = Rule(
+            Match(.metaOifname, .notEqual, .interface(LabConstants.internetInterface)), Verdict.return)
+        try lab.fabric?.enter { try NftablesConnection().install(Self.watch([between])) }
+    }
+
+    /// Logs what goes on behind the policies, but for what the rules take out.
+    private static func watch(_ onward: [Rule]) -> Ruleset {
         let log = Rule(
-            Match(.ctDirection, .ctDirection(.original)), Log(prefix: "passed", group: Self.passedGroup, snaplen: 128))
-        try rules.install(
-            Ruleset(tables: [
-                Table(
-                    name: "policy-probes",
-                    chains: [
-                        // Before a masquerade changes whose packet it is.
-                        Chain(
-                            "passed", base: BaseChain(type: .filter, hook: .postrouting, priority: 90), rules: [log]),
-                        Chain("arrived", base: BaseChain(type: .filter, hook: .input, priority: 300), rules: [log]),
-                    ])
-            ]))
+            Match(.ctDirection, .ctDirection(.original)), Log(prefix: "passed", group: passedGroup, snaplen: 128))
+        return Ruleset(tables: [
+            Table(
+                name: "policy-probes",
+                chains: [
+                    // Before a masquerade changes whose packet it is.
+                    Chain(
+                        "passed", base: BaseChain(type: .filter, hook: .postrouting, priority: 90),
+                        rules: onward + [log]),
+                    Chain("arrived", base: BaseChain(type: .filter, hook: .input, priority: 300), rules: [log]),
+                ])
+        ])
     }
 
     /// The way from the internet to the cluster.
-    private static func leadIn(_ lab: MiniLab) throws {
+    private static func leadIn(_ lab: MiniLab, _ plan: LabPlan) throws {
         var batch = RouteBatch()
         for (all, gateway) in [
             (IPPrefix.allIPv4, IPAddress(169, 254, 1, 1)),
@@ -86,47 +105,79 @@ final class PolicyProbes {
             batch.addRoute(all, via: gateway, link: MiniLab.internetLink, isOnlink: true)
         }
         try lab.internet.enter { try RouteConnection().send(batch) }
+        guard let fabric = lab.fabric else { return }
+        // A load balancer hands what comes to the first node.
+        var onFabric = RouteBatch()
+        for service in LabNetwork.loadBalancerRanges {
+            MiniLab.addRoute(to: service, ofNode: 0, &onFabric)
+        }
+        try fabric.enter { try RouteConnection().send(onFabric) }
     }
 
     func namespace(_ pod: PodID) throws -> NetworkNamespace { try lab.namespace(pod.name, in: pod.namespace) }
 
     /// Puts a plan's rules in force; its pods must be those that there are.
-    func install(_ plan: LabPlan) throws {
-        if plan.node.policyTable == nil, let old = self.plan.node.policyTable { try rules.remove(table: old.name) }
-        try rules.install(plan.node.ruleset)
+    /// Sets of names hold what is learnt.
+    func install(_ plan: LabPlan, knowing learnt: Set<PolicyWorld.LearntAddress> = []) throws {
+        for ((rules, old), new) in zip(zip(rules, self.plan.nodes), plan.nodes) {
+            if new.policyTable == nil, let old = old.policyTable { try rules.remove(table: old.name) }
+            var ruleset = new.ruleset
+            if let table = ruleset.tables.firstIndex(where: { $0.name == NameSet.table }) {
+                for position in ruleset.tables[table].sets.indices {
+                    let name = ruleset.tables[table].sets[position].name
+                    guard let set = new.nameSets.first(where: { $0.names.contains(name) }) else { continue }
+                    let family: IPFamily = name == set.ipv4 ? .ipv4 : .ipv6
+                    let known = learnt.filter {
+                        $0.address.family == family && set.holds($0.name, askedBy: $0.pod)
+                    }
+                    ruleset.tables[table].sets[position].elements = Set(known.map(\.address)).sorted().map {
+                        SetElement(.address($0), timeout: .seconds(600))
+                    }
+                }
+            }
+            try rules.install(ruleset)
+        }
         self.plan = plan
     }
 
     /// Sends the packets one after the other, and tells what became of each.
     func send(_ probes: [PolicyProbe]) throws -> [PolicyFate] {
-        var waiting: [FiveTuple: Int] = [:]
+        var waiting: [Key: Int] = [:]
         for (position, probe) in probes.enumerated() { waiting[try send(probe)] = position }
         var fates = [PolicyFate](repeating: .lost, count: probes.count)
         let deadline = ContinuousClock.now + .seconds(3)
         while !waiting.isEmpty, ContinuousClock.now < deadline {
-            for packet in try lab.log.receive() + passed.receive(timeout: .milliseconds(5)) {
+            var packets = try logs.dropLast().flatMap { try $0.receive() }
+            packets += try logs[logs.count - 1].receive(timeout: .milliseconds(packets.isEmpty ? 2 : 0))
+            for packet in packets {
                 guard packet.group != LabConstants.boundaryLogGroup, let tuple = packet.tuple,
                     let position = waiting.removeValue(forKey: Self.key(tuple))
                 else { continue }
                 if packet.group == Self.passedGroup {
                     fates[position] = .passed
                 } else {
-                    let reason = try #require(plan.node.dropReasons[packet.prefix], "\(packet.prefix)")
-                    fates[position] = .dropped(reason)
+                    let reason = plan.nodes.lazy.compactMap { $0.dropReasons[packet.prefix] }.first
+                    fates[position] = .dropped(try #require(reason, "\(packet.prefix)"))
                 }
             }
         }
         return fates
     }
 
-    /// What the node does not change of a packet before a policy sees it.
-    private static func key(_ tuple: FiveTuple) -> FiveTuple {
-        // Only what has ports is translated, and the source's tells those apart.
-        tuple.source.port == 0
-            ? tuple : FiveTuple(tuple.transport, from: tuple.source, to: IPEndpoint(.anyIPv4, 0))
+    /// What nodes do not change of a packet.
+    private struct Key: Hashable {
+        var transport: IPProtocol
+        var port: UInt16
+        /// Of what has no port, which is not translated.
+        var tuple: FiveTuple?
     }
 
-    private func send(_ probe: PolicyProbe) throws -> FiveTuple {
+    private static func key(_ tuple: FiveTuple) -> Key {
+        Key(
+            transport: tuple.transport, port: tuple.source.port, tuple: tuple.source.port == 0 ? tuple : nil)
+    }
+
+    private func send(_ probe: PolicyProbe) throws -> Key {
         let source = try address(of: probe.from, probe.to.address.family)
         nextPort = nextPort == .max ? 1024 : nextPort + 1
         let socket = try socket(SocketName(source: probe.from, address: source, transport: probe.transport))
@@ -141,6 +192,8 @@ final class PolicyProbes {
         switch source {
         case .internet(let address): address
         case .node: try #require(plan.node.addresses.first { $0.family == family })
+        case .nodeNamed(let name):
+            try #require(plan.nodes.first { $0.name == name }?.addresses.first { $0.family == family })
         case .pod(let id): try lab.address(id.name, in: id.namespace, family)
         }
     }
@@ -151,6 +204,7 @@ final class PolicyProbes {
             switch name.source {
             case .pod(let id): try lab.namespace(id.name, in: id.namespace)
             case .node: lab.node
+            case .nodeNamed(let name): try #require(lab.nodes[name])
             case .internet: lab.internet
             }
         let socket = try RawPacket.socket(from: name.address, name.transport, in: namespace)
