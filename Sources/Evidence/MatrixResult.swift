@@ -51,6 +51,17 @@ package struct MatrixResult: Codable, Sendable {
         }
     }
 
+    /// How many questions have answers that only the order of policies with equal priorities decides.
+    package struct Ambiguity: Codable, Sendable, Equatable {
+        package var policies: String
+        package var count: Int
+
+        package init(policies: String, count: Int) {
+            self.policies = policies
+            self.count = count
+        }
+    }
+
     package var from: [End]
     package var to: [End]
     package var tables: [Table]
@@ -61,6 +72,10 @@ package struct MatrixResult: Codable, Sendable {
     package var differences: [String]
     /// True where there is a kept table.
     package var isCompared: Bool
+    /// What the policies, evaluated a second time, say otherwise than the kernel did; nil: nothing.
+    package var disagreements: [String]?
+    /// nil: none.
+    package var ambiguous: [Ambiguity]?
     package var durationMs: Double
     /// Where the scenario asks for it: `file:line`.
     package var location: String

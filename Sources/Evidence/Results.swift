@@ -103,6 +103,10 @@ package struct ScenarioResult: Codable, Sendable {
         } else if let flow = steps.flatMap(\.flows).first(where: { $0.disagreements?.isEmpty == false }) {
             result = .error
             error = "flow \(flow.id): policies and kernel disagree: \(flow.disagreements?.first ?? "")"
+        } else if let disagreements = steps.lazy.compactMap(\.matrix?.disagreements).first(where: { !$0.isEmpty }) {
+            result = .error
+            let more = disagreements.count > 1 ? " (and \(disagreements.count - 1) more)" : ""
+            error = "a matrix: policies and kernel disagree: \(disagreements[0])\(more)"
         } else if let matrix = steps.lazy.compactMap(\.matrix).first(where: { $0.summary.inconclusive > 0 }) {
             result = .error
             error = "\(matrix.summary.inconclusive) probes of a matrix neither arrived nor were dropped"

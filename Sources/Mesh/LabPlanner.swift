@@ -9,6 +9,8 @@ package struct LabPlanner: Sendable {
     private let images: [ImageStandIn]
     /// All flows of the scenario: a workload answers from the start on every port that any of them asks for.
     private let flows: [Flow]
+    /// Some flow or matrix asks for SCTP.
+    private let asksSCTP: Bool
     private let clusterRanges: IPPrefixSet
     private let nodes: NodeDirectory
     private let boundary: ClusterBoundary?
@@ -23,6 +25,10 @@ package struct LabPlanner: Sendable {
         compatibility = scenario.compatibility
         images = scenario.images
         flows = scenario.steps.flatMap(\.flows)
+        asksSCTP = scenario.steps.contains { step in
+            step.flows.contains { $0.scheme == .sctp }
+                || (step.matrix?.probes.contains { $0.transport == .sctp } ?? false)
+        }
         nodes = NodeDirectory(scenario: scenario)
         boundary = scenario.boundary
         name = scenario.name
@@ -75,7 +81,7 @@ package struct LabPlanner: Sendable {
             firewall: boundary.firewallPlan, internet: InternetPlanner(hosts: internet).plan(), dns: dns,
             clusterRanges: clusterRanges, translations: Self.translations(of: cluster),
             assumptions: Self.assumptions(policies, mesh) + Self.assumptions(cluster, boundary.firewallPlan))
-        plan.internet.answersSCTP = flows.contains { $0.scheme == .sctp }
+        plan.internet.answersSCTP = asksSCTP
         (plan.policies, plan.namespaces, plan.clusterNodes) = (policies, cluster.namespaces, cluster.nodes)
         plan.balancers = balancers
         return (plan, diagnostics.uniqued)

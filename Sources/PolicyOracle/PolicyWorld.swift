@@ -85,7 +85,7 @@ package struct PolicyWorld: Sendable {
     }
 }
 
-/// The packet that opens a flow, as policies see it: after a Service's translation, before any masquerade.
+/// The packet that opens a flow, as the source's node sees it: after its translation of Services, before any masquerade.
 package struct PolicyPacket: Sendable, Hashable {
     package var transport: IPProtocol
     package var source: IPAddress
@@ -93,20 +93,29 @@ package struct PolicyPacket: Sendable, Hashable {
     package var destination: IPEndpoint
     /// It was sent to a Service's address.
     package var isTranslated: Bool
+    /// What the destination's node sees of it, where that is something else: another node translated it on the way, or
+    /// put its own address in the source's place.
+    package var arrival: Arrival?
 
-    package init(transport: IPProtocol, source: IPAddress, destination: IPEndpoint, isTranslated: Bool = false) {
+    /// The packet at the end of its way.
+    package struct Arrival: Sendable, Hashable {
+        package var source: IPAddress
+        package var destination: IPEndpoint
+
+        package init(source: IPAddress, destination: IPEndpoint) {
+            self.source = source
+            self.destination = destination
+        }
+    }
+
+    package init(
+        transport: IPProtocol, source: IPAddress, destination: IPEndpoint, isTranslated: Bool = false,
+        arrival: Arrival? = nil
+    ) {
         self.transport = transport
         self.source = source
         self.destination = destination
         self.isTranslated = isTranslated
+        self.arrival = arrival
     }
-}
-
-/// What policies make of a packet.
-package struct PolicyPrediction: Sendable {
-    package var isAllowed: Bool
-    /// What decided, for each direction that was asked, in order.
-    package var reasons: [String]
-    /// Policies of one tier and one priority whose order decides the matter; empty where no order does.
-    package var ambiguous: [String]
 }

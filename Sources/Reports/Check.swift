@@ -84,13 +84,14 @@ struct Check {
         self.init(
             name: "matrix of \(matrix.from.count) x \(matrix.to.count)", step: step,
             verdict: counts.inconclusive > 0 ? .error : matrix.passed ? .passed : .failed,
-            message: matrix.differences.isEmpty
+            message: matrix.differences.isEmpty || matrix.disagreements != nil
                 ? headline : "\(matrix.differences.count) cells differ from the kept ones",
             details: [
                 ("probes", matrix.tables.map(\.name)),
                 ("reached", ["\(counts.reached)"]), ("denied", ["\(counts.denied)"]),
                 ("failed", ["\(counts.failed)"]), ("inconclusive", ["\(counts.inconclusive)"]),
-                ("differences", matrix.differences), ("at", [matrix.location]),
+                ("disagreements", matrix.disagreements ?? []), ("differences", matrix.differences),
+                ("at", [matrix.location]),
             ], durationMs: matrix.durationMs)
     }
 

@@ -23,6 +23,16 @@ struct MatrixText {
             let more = matrix.differences.count - shown.count
             lines += detailLines("differs", shown + (more > 0 ? ["and \(more) more"] : []), ink)
         }
+        if let disagreements = matrix.disagreements, !disagreements.isEmpty {
+            let shown = disagreements.prefix(isVerbose ? Int.max : Self.mostDifferences).map(\.printable)
+            let more = disagreements.count - shown.count
+            lines += detailLines("disagree", shown + (more > 0 ? ["and \(more) more"] : []), ink)
+        }
+        if let ambiguous = matrix.ambiguous {
+            lines += detailLines(
+                "ambiguous",
+                ambiguous.map { "\($0.policies.printable) have the same priority: \(counted($0.count, "probe"))" }, ink)
+        }
         if isVerbose, !matrix.denials.isEmpty {
             lines += detailLines("denied by", matrix.denials.map { "\($0.count) x \($0.reason.printable)" }, ink)
         }

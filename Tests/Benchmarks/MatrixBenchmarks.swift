@@ -33,7 +33,7 @@ struct DumpLab {
     }
 
     func ask(_ probes: [MatrixProbe], to: [Matrix.End] = [.all]) async throws -> MatrixResult {
-        let flows = FlowRunner(lab: lab, enforcement: .none, dns: plan.dns)
+        let flows = FlowRunner(lab: lab, enforcement: .none, dns: plan.dns, policies: plan)
         let matrix = Matrix(to: to, probes: probes, location: SourceLocation(file: "bench"))
         let result = try await MatrixRunner(lab: lab, plan: plan, flows: flows, flowsAtOnce: 64).run(matrix)
         guard result.summary.inconclusive == 0 else { throw BenchmarkError("\(result.summary)") }

@@ -98,8 +98,8 @@ struct MatrixReadingTests {
             ("{ports: [80], from: internet}", "s.yaml:1:21: error: matrix.from: the internet is a destination only"),
             ("{ports: [80], to: internet/x}", "s.yaml:1:19: error: matrix.to: \"internet/x\" is not internet/ADDRESS"),
             (
-                "{ports: [80], protocols: [SCTP]}",
-                "s.yaml:1:27: unsupported: matrix.protocols[0]: SCTP in a matrix is not supported yet"
+                "{ports: [80], protocols: [ICMP]}",
+                "s.yaml:1:27: error: matrix.protocols[0]: expected one of TCP, UDP, SCTP, found string \"ICMP\""
             ),
             (
                 "{ports: [81], expect: m.txt}",

@@ -31,6 +31,16 @@ struct MatrixProber {
         var outcome: MatrixCell
         /// The drop log's prefix.
         var drop: String?
+        /// What was asked, and where it went as far as the node could see; nil: it was never sent, or nobody told.
+        var packet: Packet?
+    }
+
+    /// A question's first packet.
+    struct Packet {
+        var source: IPAddress
+        var question: Question
+        /// After a Service's translation.
+        var destination: IPEndpoint
     }
 
     let witness: MatrixWitness
@@ -59,8 +69,8 @@ struct MatrixProber {
 
     private func askBatch(_ questions: [Question], from source: Source) throws -> [Answer] {
         witness.begin(questions.count)
-        var sockets = [CInt?](repeating: nil, count: questions.count)
-        defer { for socket in sockets.compactMap(\.self) { MatrixSocket.abort(socket) } }
+        var sockets = [Asking?](repeating: nil, count: questions.count)
+        defer { for socket in sockets.compactMap(\.self) { MatrixSocket.abort(socket.descriptor) } }
         try source.namespace.enter {
             for (number, question) in questions.enumerated() {
                 sockets[number] = send(question, number, from: source)
@@ -75,24 +85,37 @@ struct MatrixProber {
             if witness.undecided == 0 || now - start > Self.patience { break }
             for (number, socket) in sockets.enumerated() where !witness.isDecided(number) {
                 guard let socket else { continue }
-                if MatrixSocket.error(of: socket) != 0 { witness.refused(number) }
+                if MatrixSocket.error(of: socket.descriptor) != 0 { witness.refused(number) }
             }
             if now - sent > Self.again {
                 sent = now
                 for (number, socket) in sockets.enumerated()
-                where questions[number].transport == .udp && !witness.isDecided(number) {
-                    if let socket { _ = MatrixSocket.send(socket) }
+                where questions[number].transport != .tcp && !witness.isDecided(number) {
+                    if let socket { _ = MatrixSocket.send(socket.bytes, over: socket.descriptor) }
                 }
             }
             if witness.undecided > 0 { listeners.collect(timeoutMs: 20) }
         }
-        return zip(questions, witness.outcome.seen).map { question, seen in
-            Answer(cell: question.cell, outcome: Self.outcome(of: seen), drop: seen.drop)
+        return zip(zip(questions, sockets), witness.outcome.seen).map { asked, seen in
+            let (question, socket) = asked
+            var answer = Answer(cell: question.cell, outcome: Self.outcome(of: seen), drop: seen.drop)
+            if let socket, let destination = seen.destination {
+                answer.packet = Packet(source: socket.source, question: question, destination: destination)
+            }
+            return answer
         }
     }
 
+    /// A socket that has asked.
+    private struct Asking {
+        var descriptor: CInt
+        var source: IPAddress
+        /// What is sent again; nothing of a connection, which the kernel begins.
+        var bytes: [UInt8]
+    }
+
     /// The socket that asks; nil where it could not be asked.
-    private func send(_ question: Question, _ number: Int, from source: Source) -> CInt? {
+    private func send(_ question: Question, _ number: Int, from source: Source) -> Asking? {
         let family = question.target.address.family
         guard let address = source.addresses.first(where: { $0.family == family }) else {
             witness.refused(number)
@@ -103,13 +126,23 @@ struct MatrixProber {
             let local = IPEndpoint(address, ports.take(for: address))
             guard let socket = MatrixSocket.bound(question.transport, at: local) else { continue }
             witness.ask(number, question.transport, from: local)
-            switch MatrixSocket.connect(socket, to: question.target) {
-            case .underWay: if question.transport == .udp, !MatrixSocket.send(socket) { witness.refused(number) }
+            let bytes = Self.bytes(question, from: local.port)
+            switch MatrixSocket.connect(socket, question.transport, to: question.target) {
+            case .underWay:
+                if !bytes.isEmpty, !MatrixSocket.send(bytes, over: socket) { witness.refused(number) }
             case .failed: witness.refused(number)
             }
-            return socket
+            return Asking(descriptor: socket, source: address, bytes: bytes)
         }
         return nil
+    }
+
+    private static func bytes(_ question: Question, from port: UInt16) -> [UInt8] {
+        switch question.transport {
+        case .tcp: []
+        case .sctp: SCTPPacket(.initiate, from: port, to: question.target.port).bytes
+        default: [UInt8(ascii: "?")]
+        }
     }
 
     private static func outcome(of seen: MatrixWitness.Seen) -> MatrixCell {

@@ -5,6 +5,7 @@ package import Mesh
 import NIOConcurrencyHelpers
 import Netlink
 import NetworkAddresses
+import PolicyOracle
 
 /// Asks every pair of a matrix and makes its tables.
 ///
@@ -43,15 +44,21 @@ package struct MatrixRunner: Sendable {
         for pod in await lab.allPods { running[pod.id] = pod }
 
         let quick = try await askQuickly(matrix, ends, running)
+        var finding = quick.finding
         for answer in quick.answers {
-            cells[answer.cell] = answer.outcome
-            if answer.outcome == .denied, let drop = answer.drop { reasons[drop, default: 0] += 1 }
+            // What policies and kernel don't agree upon is nothing to rely on.
+            cells[answer.cell] = finding.cells.contains(answer.cell) ? .inconclusive : answer.outcome
+            if cells[answer.cell] == .denied, let drop = answer.drop { reasons[drop, default: 0] += 1 }
         }
         let open = Set(ends.destinations.compactMap(\.pod?.pod.id)).compactMap { running[$0] }
         if !quick.rest.isEmpty { try await lab.open(matrix.probes, in: open) }
-        for (cell, observed) in await ask(quick.rest) {
+        for (cell, result) in await ask(quick.rest) {
+            let observed = result.observed
             cells[cell] = Self.cell(observed.outcome)
-            if observed.outcome == .denied {
+            if let disagreement = result.disagreements?.first {
+                cells[cell] = .inconclusive
+                finding.disagreements.append("\(result.from) to \(result.to): \(disagreement)")
+            } else if observed.outcome == .denied {
                 reasons[observed.causes.first ?? observed.reason, default: 0] += 1
             }
         }
@@ -62,6 +69,13 @@ package struct MatrixRunner: Sendable {
                 MatrixResult.Denial(reason: $0.key, count: $0.value)
             }, durationMs: (ContinuousClock.now - start) / .milliseconds(1),
             location: "\(matrix.location.file):\(matrix.location.line)")
+        result.disagreements = finding.disagreements.isEmpty ? nil : finding.disagreements
+        result.ambiguous =
+            finding.ambiguous.isEmpty
+            ? nil
+            : finding.ambiguous.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map {
+                MatrixResult.Ambiguity(policies: $0.key, count: $0.value)
+            }
         if let kept = matrix.expected { result.compare(with: kept) }
         return result
     }
@@ -98,6 +112,14 @@ package struct MatrixRunner: Sendable {
     private struct Quick: Sendable {
         var answers: [MatrixProber.Answer]
         var rest: [Rest]
+        var finding = Finding()
+    }
+
+    /// Where policies and kernel disagree, and where only the order of equal priorities decides.
+    private struct Finding: Sendable {
+        var disagreements: [String] = []
+        var cells: Set<Int> = []
+        var ambiguous: [String: Int] = [:]
     }
 
     private func askQuickly(
@@ -117,7 +139,10 @@ package struct MatrixRunner: Sendable {
                     defer { memory.end() }
                     let quick = try probe(matrix, ends, running, witness: witness, drain: drain)
                     // The listeners are gone; whoever had their ports has them back.
-                    for pod in servers { try pod.server?.open(tcp: pod.plan.tcpPorts, udp: pod.plan.udpPorts) }
+                    for pod in servers {
+                        try pod.server?.open(
+                            tcp: pod.plan.tcpPorts, udp: pod.plan.udpPorts, sctp: pod.plan.answersSCTP)
+                    }
                     return quick
                 }
                 continuation.resume(with: result)
@@ -147,6 +172,7 @@ package struct MatrixRunner: Sendable {
         let prober = MatrixProber(
             witness: witness, listeners: listeners, ports: lab.client.ports, drain: drain)
         var quick = Quick(answers: [], rest: [])
+        let reasons = plan.nodes.reduce(into: [:]) { $0.merge($1.dropReasons) { own, _ in own } }
         for (row, source) in ends.sources.enumerated() {
             guard let namespace = running[source.pod.id]?.namespace else { continue }
             var questions: [MatrixProber.Question] = []
@@ -169,10 +195,51 @@ package struct MatrixRunner: Sendable {
                     }
                 }
             }
-            quick.answers += try prober.ask(
+            let start = lab.recorder.nowMs
+            let answers = try prober.ask(
                 questions, from: MatrixProber.Source(namespace: namespace, addresses: source.pod.addresses))
+            compare(answers, at: start...max(start, lab.recorder.nowMs), matrix, ends, reasons, &quick.finding)
+            quick.answers += answers
         }
         return quick
+    }
+
+    /// Has the policies say a second time what they say of each question.
+    private func compare(
+        _ answers: [MatrixProber.Answer], at times: ClosedRange<Double>, _ matrix: Matrix, _ ends: MatrixEnds,
+        _ reasons: [String: DropReason], _ finding: inout Finding
+    ) {
+        guard let policies = flows.policies else { return }
+        let known = answers.filter { answer in
+            guard answer.packet != nil, answer.outcome == .reached || answer.outcome == .denied else { return false }
+            // What Services drop, policies never see.
+            return answer.drop.map { ServiceDrop(prefix: $0) == nil && reasons[$0]?.service == nil } ?? true
+        }
+        let asked = known.compactMap { answer -> PolicyComparison.Asked? in
+            guard let packet = answer.packet else { return nil }
+            let (question, cell) = (packet.question, answer.cell)
+            // The firewall at the boundary comes after the policies.
+            let drop = answer.drop == LabConstants.firewallPrefix ? nil : answer.drop
+            return PolicyComparison.Asked(
+                packet: PolicyPacket(
+                    transport: question.transport, source: packet.source, destination: packet.destination,
+                    isTranslated: packet.destination != question.target), drop: drop,
+                name: { Self.name(cell, matrix, ends) })
+        }
+        let compared = policies.compare(asked, at: times)
+        for (answer, disagreement) in zip(known, compared.disagreements) {
+            guard let disagreement else { continue }
+            finding.disagreements.append(disagreement)
+            finding.cells.insert(answer.cell)
+        }
+        finding.ambiguous.merge(compared.ambiguous, uniquingKeysWith: +)
+    }
+
+    /// `TCP 80, default/a to default/b`.
+    private static func name(_ cell: Int, _ matrix: Matrix, _ ends: MatrixEnds) -> String {
+        let (row, column) = (cell / ends.destinations.count, cell % ends.destinations.count)
+        let probe = matrix.probes[row / ends.sources.count]
+        return "\(probe), \(ends.sources[row % ends.sources.count].pod.id) to \(ends.destinations[column].end.name)"
     }
 
     // MARK: The rest
@@ -184,7 +251,12 @@ package struct MatrixRunner: Sendable {
         let isQuestion =
             probe.transport == .udp && probe.port == LabConstants.dnsPort && destination.pod?.pod.id == plan.dns.pod
         // A proxy that expects HTTP takes nothing else, and one that does not takes that, too.
-        let scheme: Flow.Scheme = isQuestion ? .dns : probe.transport == .udp ? .udp : .http
+        let scheme: Flow.Scheme =
+            switch probe.transport {
+            case .sctp: .sctp
+            case .udp: isQuestion ? .dns : .udp
+            default: .http
+            }
         let id = source.pod.id
         return Flow(
             id: "matrix-\(number)", location: matrix.location,
@@ -194,21 +266,15 @@ package struct MatrixRunner: Sendable {
             expect: FlowExpectation(outcome: .allowed))
     }
 
-    private func ask(_ rest: [Rest]) async -> [(cell: Int, observed: FlowResult.Observed)] {
-        await withTaskGroup(of: (Int, FlowResult.Observed).self) { group in
+    private func ask(_ rest: [Rest]) async -> [(cell: Int, result: FlowResult)] {
+        await withTaskGroup(of: (Int, FlowResult).self) { group in
             var waiting = rest.makeIterator()
             func add() {
                 guard let next = waiting.next() else { return }
-                group.addTask {
-                    let result = await flows.run(next.flow)
-                    var observed = result.observed
-                    // What policies and kernel don't agree upon is nothing to rely on.
-                    if result.disagreements?.isEmpty == false { observed.outcome = .inconclusive }
-                    return (next.cell, observed)
-                }
+                group.addTask { (next.cell, await flows.run(next.flow)) }
             }
             for _ in 0..<flowsAtOnce { add() }
-            var answers: [(Int, FlowResult.Observed)] = []
+            var answers: [(Int, FlowResult)] = []
             for await answer in group {
                 answers.append(answer)
                 add()

@@ -19,6 +19,8 @@ final class MatrixWitness: PacketWitness {
     /// What was seen of one question.
     struct Seen {
         var wasReached = false
+        /// Where the packet went, after a Service's translation; nil: nobody told.
+        var destination: IPEndpoint?
         /// The drop log's prefix.
         var drop: String?
         /// Somebody answered that nobody listens, or that there is no way.
@@ -62,8 +64,11 @@ final class MatrixWitness: PacketWitness {
     }
 
     /// Somebody got what the socket sent.
-    func reached(_ transport: IPProtocol, from source: IPEndpoint) {
-        note(SocketKey(transport, source)) { $0.wasReached = true }
+    func reached(_ transport: IPProtocol, from source: IPEndpoint, at destination: IPEndpoint) {
+        note(SocketKey(transport, source)) {
+            $0.wasReached = true
+            $0.destination = destination
+        }
     }
 
     /// The socket was told that there is nobody, or no way.
@@ -82,8 +87,16 @@ final class MatrixWitness: PacketWitness {
         let key = SocketKey(tuple)
         switch packet.group {
         case LabConstants.boundaryLogGroup: return state.withLockedValue { $0.asked[key] != nil }
-        case LabConstants.arrivalLogGroup: return note(key) { $0.wasReached = true }
-        default: return note(key) { $0.drop = packet.prefix }
+        case LabConstants.arrivalLogGroup:
+            return note(key) {
+                $0.wasReached = true
+                $0.destination = tuple.destination
+            }
+        default:
+            return note(key) {
+                $0.drop = packet.prefix
+                $0.destination = tuple.destination
+            }
         }
     }
 

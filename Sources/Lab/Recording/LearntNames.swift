@@ -112,16 +112,17 @@ final class LearntNames: Sendable {
         return rest.sorted { $0.key < $1.key }.map { SetElement(.address($0.key), timeout: .milliseconds($0.value)) }
     }
 
-    /// The world at the time of a packet's record; another one where it was just then that something became known, or
-    /// was forgotten.
-    func worlds(_ world: PolicyWorld, at timeMs: Double) -> [PolicyWorld] {
+    /// What was known at the times of packets' records; another set where it was just then that something became known,
+    /// or was forgotten.
+    func known(at times: ClosedRange<Double>) -> [Set<PolicyWorld.LearntAddress>] {
         let lives = state.withLockedValue { $0.lives }
-        var (certain, possible) = (world, world)
-        for (key, life) in lives where life.since <= timeMs && life.until > timeMs - 1000 {
+        var certain: Set<PolicyWorld.LearntAddress> = []
+        var possible: Set<PolicyWorld.LearntAddress> = []
+        for (key, life) in lives where life.since <= times.upperBound && life.until > times.lowerBound - 1000 {
             let learnt = PolicyWorld.LearntAddress(pod: key.pod, name: key.name, address: key.address)
-            possible.learnt.insert(learnt)
-            if life.since < timeMs - Self.latencyMs, life.until > timeMs { certain.learnt.insert(learnt) }
+            possible.insert(learnt)
+            if life.since < times.lowerBound - Self.latencyMs, life.until > times.upperBound { certain.insert(learnt) }
         }
-        return certain.learnt == possible.learnt ? [certain] : [certain, possible]
+        return certain == possible ? [certain] : [certain, possible]
     }
 }

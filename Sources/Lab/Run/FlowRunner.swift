@@ -13,7 +13,8 @@ package struct FlowRunner: Sendable {
     private let enforcement: Scenario.Enforcement
     private let dns: DNSPlan
     private let timeoutMs: Int
-    private let policies: PolicyComparison?
+    /// nil: nobody asks whether policies and kernel agree.
+    let policies: PolicyComparison?
 
     /// How long evidence may take to come in after the client has finished: it is all made in this process and kernel,
     /// so this is generous, and only flows with missing evidence wait for it.

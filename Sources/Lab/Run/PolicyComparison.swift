@@ -1,6 +1,7 @@
 import Evidence
 import Manifests
 import Mesh
+import NIOConcurrencyHelpers
 import NetworkAddresses
 import PolicyOracle
 
@@ -10,10 +11,12 @@ struct PolicyComparison: Sendable {
     private let translations: [IPEndpoint: Set<IPEndpoint>]
     /// Everyone with a network of their own.
     private let pods: [IPAddress: PodID]
-    private let nodes: Set<IPAddress>
+    private let nodesOfPods: [IPAddress: String]
+    private let nodes: [IPAddress: String]
     private let names: LearntNames
-    /// For as long as no rule speaks of names.
-    private let oracle: PolicyOracle?
+    private let hasNames: Bool
+    /// Made when it is asked first.
+    private let oracle = NIOLockedValueBox<PolicyOracle?>(nil)
 
     init(plan: LabPlan, names: LearntNames) {
         world = PolicyWorld(plan)
@@ -21,9 +24,11 @@ struct PolicyComparison: Sendable {
         pods = Dictionary(
             plan.pods.filter { !$0.pod.spec.hostNetwork }.flatMap { pod in pod.pod.addresses.map { ($0, pod.pod.id) } }
         ) { first, _ in first }
-        nodes = Set(world.nodes.flatMap(\.addresses))
+        nodesOfPods = Dictionary(world.pods.flatMap { pod in pod.addresses.map { ($0, pod.node) } }) { first, _ in first
+        }
+        nodes = Dictionary(world.nodes.flatMap { node in node.addresses.map { ($0, node.name) } }) { first, _ in first }
         self.names = names
-        oracle = plan.nodes.allSatisfy(\.nameSets.isEmpty) ? PolicyOracle(world) : nil
+        hasNames = !plan.nodes.allSatisfy(\.nameSets.isEmpty)
     }
 
     /// What the two see differently, and policies whose order nothing defines although it matters.
@@ -36,35 +41,87 @@ struct PolicyComparison: Sendable {
     private struct Judged {
         var tuple: FiveTuple
         var isTranslated: Bool
+        var arrival: PolicyPacket.Arrival?
         var isDropped: Bool
         var seen: String
         var timeMs: Double
     }
 
     func compare(_ attempts: [Attempt]) -> Finding {
-        guard !world.networkPolicies.isEmpty || !world.clusterPolicies.isEmpty else { return Finding() }
+        guard hasPolicies else { return Finding() }
         var finding = Finding()
         for judged in attempts.flatMap({ packets($0.hop) }) {
             let packet = PolicyPacket(
                 transport: judged.tuple.transport, source: judged.tuple.source.address,
-                destination: judged.tuple.destination, isTranslated: judged.isTranslated)
-            let predictions = oracles(at: judged.timeMs).map { $0.judge(packet) }
+                destination: judged.tuple.destination, isTranslated: judged.isTranslated, arrival: judged.arrival)
+            let predictions = oracles(at: judged.timeMs...judged.timeMs).map { $0.judge(packet) }
             guard let prediction = predictions.first else { continue }
             for name in prediction.ambiguous where !finding.ambiguous.contains(name) { finding.ambiguous.append(name) }
             // An address may have been forgotten just then.
             guard predictions.allSatisfy({ $0.isAllowed == judged.isDropped }) else { continue }
-            let text =
-                "\(judged.tuple): the node \(judged.isDropped ? "dropped it" : "let it pass") (\(judged.seen)), but the"
-                + " policies \(prediction.isAllowed ? "allow" : "forbid") it (\(prediction.reasons.joined(separator: "; ")))"
+            let text = Self.text("\(judged.tuple)", judged.isDropped, judged.seen, prediction)
             if !finding.disagreements.contains(text) { finding.disagreements.append(text) }
         }
         return finding
     }
 
-    private func oracles(at timeMs: Double) -> [PolicyOracle] {
-        if let oracle { return [oracle] }
-        return names.worlds(world, at: timeMs).map { PolicyOracle($0) }
+    private var hasPolicies: Bool { !world.networkPolicies.isEmpty || !world.clusterPolicies.isEmpty }
+
+    private static func text(_ what: String, _ isDropped: Bool, _ seen: String, _ prediction: PolicyPrediction)
+        -> String
+    {
+        "\(what): the node \(isDropped ? "dropped it" : "let it pass") (\(seen)), but the policies"
+            + " \(prediction.isAllowed ? "allow" : "forbid") it"
+            + " (\(prediction.reasons.map(\.description).joined(separator: "; ")))"
     }
+
+    private func oracles(at times: ClosedRange<Double>) -> [PolicyOracle] {
+        let oracle = oracle.withLockedValue { oracle in
+            let made = oracle ?? PolicyOracle(world)
+            oracle = made
+            return made
+        }
+        return hasNames ? names.known(at: times).map { oracle.knowing($0) } : [oracle]
+    }
+
+    // MARK: Matrices
+
+    /// A question of a matrix, and what became of its packet at the nodes.
+    struct Asked: Sendable {
+        var packet: PolicyPacket
+        /// The policies' log of the drop; nil: the packet passed them.
+        var drop: String?
+        /// How reports call the question.
+        var name: @Sendable () -> String
+    }
+
+    /// For each question what the two see differently, as `compare` of flows; nil where they agree.
+    ///
+    /// The packets were sent within `times`.
+    func compare(_ questions: [Asked], at times: ClosedRange<Double>) -> (
+        disagreements: [String?], ambiguous: [String: Int]
+    ) {
+        guard hasPolicies || questions.contains(where: { $0.drop != nil }) else {
+            return (Array(repeating: nil, count: questions.count), [:])
+        }
+        let oracles = oracles(at: times)
+        var ambiguous: [String: Int] = [:]
+        let disagreements = questions.map { question -> String? in
+            let prediction = oracles[0].judge(question.packet)
+            if !prediction.ambiguous.isEmpty {
+                ambiguous[prediction.ambiguous.joined(separator: " and "), default: 0] += 1
+            }
+            let isDropped = question.drop != nil
+            guard prediction.isAllowed == isDropped,
+                oracles.dropFirst().allSatisfy({ $0.judge(question.packet).isAllowed == isDropped })
+            else { return nil }
+            return Self.text(question.name(), isDropped, question.drop ?? "it arrived", prediction)
+        }
+        return (disagreements, ambiguous)
+    }
+
+    /// True for an address that is a Service's, which the node translates.
+    func isTranslated(_ endpoint: IPEndpoint) -> Bool { translations[endpoint] != nil }
 
     // MARK: What came to the node
 
@@ -79,7 +136,8 @@ struct PolicyComparison: Sendable {
         guard hop.agent == nil, isKnown(source) || !hop.isOutbound,
             !hop.proxied.contains(where: { $0.connection.pod == pods[source]?.description })
         else { return [] }
-        let drops = hop.drops.filter { $0.by == .networkPolicy }
+        // What Services drop, policies never see.
+        let drops = hop.drops.filter { $0.by == .networkPolicy && !$0.isTranslation }
         let arrivals = arrivals(hop)
         // A packet that was dropped and one that passed: something changed between them.
         guard drops.isEmpty || arrivals.isEmpty else { return [] }
@@ -94,26 +152,42 @@ struct PolicyComparison: Sendable {
         }
         guard let arrival = arrivals.first else { return [] }
         let targets = translations[hop.tuple.destination] ?? []
-        let destination = targets.isEmpty ? hop.tuple.destination : arrival.destination
+        let destination = targets.isEmpty ? hop.tuple.destination : arrival.tuple.destination
         // Whoever calls a Service from elsewhere may have got the node's address on the way.
         guard targets.isEmpty || targets.contains(destination) && pods[source] != nil else { return [] }
+        let way = targets.isEmpty ? nil : way(hop.tuple, to: arrival.tuple)
         return [
             Judged(
-                tuple: FiveTuple(hop.tuple.transport, from: hop.tuple.source, to: destination),
-                isTranslated: !targets.isEmpty, isDropped: false, seen: arrival.place, timeMs: arrival.timeMs)
+                tuple: FiveTuple(hop.tuple.transport, from: hop.tuple.source, to: way?.seen ?? destination),
+                isTranslated: !targets.isEmpty, arrival: way?.arrival, isDropped: false, seen: arrival.place,
+                timeMs: arrival.timeMs)
         ]
     }
 
-    private func isKnown(_ address: IPAddress) -> Bool { pods[address] != nil || nodes.contains(address) }
+    /// What the nodes saw of a pod's call to a Service. A port of another node is translated there; and a node that leads
+    /// a call on to another node may put its own address in the caller's place.
+    private func way(
+        _ asked: FiveTuple, to arrived: FiveTuple
+    ) -> (seen: IPEndpoint, arrival: PolicyPacket.Arrival) {
+        let own = nodesOfPods[asked.source.address]
+        let translating = nodes[asked.destination.address] ?? own
+        let isMasqueraded = translating != nodesOfPods[arrived.destination.address]
+        return (
+            translating == own ? arrived.destination : asked.destination,
+            PolicyPacket.Arrival(
+                source: isMasqueraded ? arrived.source.address : asked.source.address,
+                destination: arrived.destination)
+        )
+    }
 
-    /// Who saw the hop's packets behind the node; the destination where it was told.
-    private func arrivals(_ hop: Hop) -> [(place: String, destination: IPEndpoint, timeMs: Double)] {
-        hop.packets.map { ("seen at \($0.place.rawValue)", $0.tuple.destination, $0.timeMs) }
-            + hop.served.map { ("it arrived at \($0.at)", $0.tuple.destination, $0.timeMs) }
-            + hop.names.map { ("it arrived at \($0.at)", $0.tuple.destination, $0.timeMs) }
-            + hop.proxied.map {
-                ("\($0.connection.proxy) took it", $0.accepted.tuple.destination, $0.accepted.timeMs)
-            }
+    private func isKnown(_ address: IPAddress) -> Bool { pods[address] != nil || nodes[address] != nil }
+
+    /// Who saw the hop's packets behind the node.
+    private func arrivals(_ hop: Hop) -> [(place: String, tuple: FiveTuple, timeMs: Double)] {
+        hop.packets.map { ("seen at \($0.place.rawValue)", $0.tuple, $0.timeMs) }
+            + hop.served.map { ("it arrived at \($0.at)", $0.tuple, $0.timeMs) }
+            + hop.names.map { ("it arrived at \($0.at)", $0.tuple, $0.timeMs) }
+            + hop.proxied.map { ("\($0.connection.proxy) took it", $0.accepted.tuple, $0.accepted.timeMs) }
     }
 }
 

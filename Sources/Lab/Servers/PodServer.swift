@@ -72,7 +72,11 @@ package final class PodServer: Sendable {
     /// Not to be called on an event loop: it waits until the sockets are closed.
     func suspend(_ probes: [MatrixProbe]) {
         let closing = sockets.withLockedValue { sockets in
-            probes.flatMap { probe -> [EventLoopFuture<Void>] in
+            if probes.contains(where: { $0.transport == .sctp }) {
+                sockets.associations?.close()
+                sockets.associations = nil
+            }
+            return probes.flatMap { probe -> [EventLoopFuture<Void>] in
                 switch probe.transport {
                 case .tcp: [sockets.listeners.removeValue(forKey: probe.port)?.close()].compactMap(\.self)
                 case .udp: (sockets.datagrams.removeValue(forKey: probe.port) ?? []).map { $0.close() }

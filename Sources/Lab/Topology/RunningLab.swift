@@ -352,6 +352,7 @@ package actor RunningLab {
             var plan = pod.plan
             plan.tcpPorts = ports(.tcp, plan.tcpPorts)
             plan.udpPorts = ports(.udp, plan.udpPorts)
+            plan.answersSCTP = plan.answersSCTP || probes.contains { $0.transport == .sctp }
             // The DNS server itself listens there.
             if plan.pod.id == self.plan?.dns.pod {
                 plan.tcpPorts.removeAll { $0 == LabConstants.dnsPort }
@@ -365,7 +366,7 @@ package actor RunningLab {
     private func updateNames(_ dns: DNSPlan) {
         zone.update(
             DNSZone(
-                records: dns.records.merging(dns.internetRecords) { inside, _ in inside },
+                records: dns.records.merging(dns.internetRecords) { inside, _ in inside }, aliases: dns.aliases,
                 clusterDomain: dns.clusterDomain))
     }
 

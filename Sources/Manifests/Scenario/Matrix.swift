@@ -95,11 +95,7 @@ extension Matrix {
         guard let ports = field.required("ports") else { return nil }
         let numbers = ports.listOrSelf.compactMap(\.port)
         if ports.isList, ports.list.isEmpty { ports.error("a matrix needs at least one port") }
-        let transports = (field["protocols"]?.listOrSelf ?? []).compactMap { element -> IPProtocol? in
-            let transport = element.transport
-            if transport == .sctp { element.refuse("SCTP in a matrix is not supported yet") }
-            return transport
-        }
+        let transports = (field["protocols"]?.listOrSelf ?? []).compactMap(\.transport)
         var probes: [MatrixProbe] = []
         for transport in transports.isEmpty ? [.tcp] : transports {
             for number in numbers where !probes.contains(MatrixProbe(transport, number)) {

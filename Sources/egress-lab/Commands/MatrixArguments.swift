@@ -12,7 +12,7 @@ struct MatrixArguments: ParsableArguments {
     @Option(
         name: .customLong("port"),
         help: ArgumentHelp(
-            "What --matrix asks: 8080, or 53/UDP; more than one may be named. (default: 80 and 443)",
+            "What --matrix asks: 8080, 53/UDP or 9003/SCTP; more than one may be named. (default: 80 and 443)",
             valueName: "port"))
     var ports: [MatrixProbe] = []
 
@@ -41,6 +41,7 @@ extension MatrixProbe: ExpressibleByArgument {
         switch parts.count == 2 ? parts[1].uppercased() : "TCP" {
         case "TCP": self.init(.tcp, port)
         case "UDP": self.init(.udp, port)
+        case "SCTP": self.init(.sctp, port)
         default: return nil
         }
     }

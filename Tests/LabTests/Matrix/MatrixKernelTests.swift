@@ -3,6 +3,7 @@ import Foundation
 import Manifests
 import Mesh
 import NIOPosix
+import NetworkAddresses
 import TestSupport
 import Testing
 
@@ -116,5 +117,77 @@ struct MatrixKernelTests {
             Self.pod("one", spec: "nodeName: a") + Self.pod("shut", "{app: shut}", spec: "nodeName: b") + Self.policy
         let found = try await matrices(manifests, "[{name: all, matrix: {ports: [80]}}]", spec: "nodes: [a, b]")
         #expect(found[0].tables[0].rows == [".X.", "..."])
+    }
+
+    @Test("SCTP is asked by the first packet of an association, in both families, through sidecars, too")
+    func sctp() async throws {
+        let manifests =
+            Self.pod("friend", "{app: friend}") + Self.pod("meshed", "{sidecar.istio.io/inject: \"true\"}")
+            + Self.pod("shut", "{app: shut}")
+                + """
+                apiVersion: networking.k8s.io/v1
+                kind: NetworkPolicy
+                metadata: {name: shut}
+                spec:
+                  podSelector: {matchLabels: {app: shut}}
+                  ingress:
+                  - {from: [{podSelector: {matchLabels: {app: friend}}}], ports: [{port: 9003, protocol: SCTP}, {port: 9005}]}
+
+                """
+        let steps = """
+            [{name: four, matrix: {ports: [9003, 9005], protocols: [SCTP, TCP]}},
+             {name: six, matrix: {ports: [9003], protocols: SCTP, family: IPv6},
+              flows: [{from: default/friend, to: "sctp://default/meshed:9003", expect: allowed}]}]
+            """
+        let found = try await matrices(manifests, steps)
+        #expect(found[0].tables.map(\.name) == ["SCTP 9003", "SCTP 9005", "TCP 9003", "TCP 9005"])
+        let (open, shut) = (["....", "..X.", "...."], ["..X.", "..X.", "...."])
+        #expect(found[0].tables.map(\.rows) == [open, shut, shut, open])
+        #expect(found[1].tables.map(\.rows) == [open])
+    }
+
+    @Test("where policies and kernel disagree a pair is named, and its answer is unknown")
+    func disagreement() async throws {
+        let text = Self.pod("a") + Self.pod("shut", "{app: shut}")
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let open = try Self.plan(text)
+        let shut = try Self.plan(text + Self.policy)
+        // The kernel has one plan's rules, the oracle the other's policies.
+        for (inForce, claimed, says, why) in [
+            (open, shut, "let it pass", "isolated by NetworkPolicy default/shut"),
+            (shut, open, "dropped it", "no policy decides"),
+        ] {
+            let lab = try RunningLab(plan: inForce, group: group)
+            try await lab.update(to: inForce)
+            let flows = FlowRunner(lab: lab, enforcement: .none, dns: claimed.dns, policies: claimed)
+            let matrix = Matrix(probes: [MatrixProbe(.tcp, 81)], location: SourceLocation(file: "test"))
+            let runner = MatrixRunner(lab: lab, plan: claimed, flows: flows, flowsAtOnce: 1)
+            let result = try await runner.run(matrix)
+            let disagreements = try #require(result.disagreements)
+            #expect(disagreements.count == 1)
+            #expect(disagreements[0].contains("TCP 81, default/a to default/shut: the node \(says)"))
+            #expect(disagreements[0].contains(why))
+            #expect(result.tables[0].rows == [".?.", "..."])
+            var scenario = ScenarioResult(
+                name: "", title: "", path: "", dataPlane: "", result: .passed,
+                steps: [StepResult(name: "", matrix: result)])
+            scenario.conclude()
+            #expect(scenario.result == .error && scenario.error?.contains("default/a to default/shut") == true)
+            #expect(RunResult(scenarios: [scenario]).exitCode == 4)
+            await lab.stop()
+        }
+    }
+
+    private static func plan(_ text: String) throws -> LabPlan {
+        let read = ManifestReader.read(text: text, file: "cluster.yaml")
+        #expect(read.isUsable, "\(read.diagnostics)")
+        let scenario = Scenario(
+            name: "matrix", file: "cluster.yaml", location: SourceLocation(file: "cluster.yaml"), enforcement: .none,
+            manifests: read.value)
+        var timeline = ScenarioTimeline(scenario)
+        let first = timeline.next()
+        let moment = try #require(first)
+        var planner = LabPlanner(scenario: scenario)
+        return planner.plan(resources: moment.resources, mesh: moment.mesh).0
     }
 }
