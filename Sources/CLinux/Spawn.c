@@ -32,16 +32,20 @@ static int write_file(const char *path, const void *content, size_t length) {
     int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0644);
     if (fd < 0) return -1;
     const char *rest = content;
-    while (length > 0) {
-        ssize_t count = write(fd, rest, length);
+    size_t left = length;
+    while (left > 0) {
+        ssize_t count = write(fd, rest, left);
         if (count < 0) {
             if (errno == EINTR) continue;
             return -1;
         }
         rest += count;
-        length -= (size_t)count;
+        left -= (size_t)count;
     }
-    if (fchmod(fd, 0644) != 0) return -1;
+    // A script is there to be run.
+    const char *text = content;
+    int is_script = length >= 2 && text[0] == '#' && text[1] == '!';
+    if (fchmod(fd, is_script ? 0755 : 0644) != 0) return -1;
     return close(fd);
 }
 

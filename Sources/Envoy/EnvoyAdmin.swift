@@ -1,6 +1,7 @@
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import Proxy
 
 /// Envoy's administration interface, behind a unix socket.
 struct EnvoyAdmin: Sendable {
@@ -12,9 +13,18 @@ struct EnvoyAdmin: Sendable {
     let socket: String
     let loop: any EventLoop
 
-    /// The body of the answer to `GET path`.
+    /// The body of the answer to `GET path`; any but 200 is thrown.
     func get(_ path: String, timeout: TimeAmount = .seconds(5)) async throws -> String {
-        let answer = loop.makePromise(of: String.self)
+        let answer = try await ask(.GET, path, timeout: timeout)
+        guard answer.status == 200 else {
+            throw Failure(description: "GET \(path): \(answer.status) \(answer.body)")
+        }
+        return answer.body
+    }
+
+    /// The answer, whatever it says.
+    func ask(_ method: HTTPMethod, _ path: String, timeout: TimeAmount = .seconds(5)) async throws -> AdminAnswer {
+        let answer = loop.makePromise(of: AdminAnswer.self)
         let deadline = loop.scheduleTask(in: timeout) {
             answer.fail(Failure(description: "no answer to GET \(path) within \(timeout.nanoseconds / 1_000_000) ms"))
         }
@@ -23,7 +33,7 @@ struct EnvoyAdmin: Sendable {
                 channel.eventLoop.makeCompletedFuture {
                     let pipeline = channel.pipeline.syncOperations
                     try pipeline.addHTTPClientHandlers()
-                    try pipeline.addHandler(AnswerHandler(path: path, answer: answer))
+                    try pipeline.addHandler(AnswerHandler(method: method, path: path, answer: answer))
                 }
             }
             .connect(unixDomainSocketPath: socket)
@@ -39,33 +49,35 @@ struct EnvoyAdmin: Sendable {
         typealias InboundIn = HTTPClientResponsePart
         typealias OutboundOut = HTTPClientRequestPart
 
+        private let method: HTTPMethod
         private let path: String
-        private let answer: EventLoopPromise<String>
-        private var status = HTTPResponseStatus.ok
+        private let answer: EventLoopPromise<AdminAnswer>
+        private var head: HTTPResponseHead?
         private var body = ByteBuffer()
 
-        init(path: String, answer: EventLoopPromise<String>) {
+        init(method: HTTPMethod, path: String, answer: EventLoopPromise<AdminAnswer>) {
+            self.method = method
             self.path = path
             self.answer = answer
         }
 
         func channelActive(context: ChannelHandlerContext) {
             let head = HTTPRequestHead(
-                version: .http1_1, method: .GET, uri: path, headers: ["host": "envoy", "connection": "close"])
+                version: .http1_1, method: method, uri: path,
+                headers: ["host": "envoy", "connection": "close", "content-length": "0"])
             context.write(wrapOutboundOut(.head(head)), promise: nil)
             context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
         }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             switch unwrapInboundIn(data) {
-            case .head(let head): status = head.status
+            case .head(let head): self.head = head
             case .body(var bytes): body.writeBuffer(&bytes)
             case .end:
-                if status == .ok {
-                    answer.succeed(String(buffer: body))
-                } else {
-                    answer.fail(Failure(description: "GET \(path): \(status.code) \(String(buffer: body))"))
-                }
+                answer.succeed(
+                    AdminAnswer(
+                        status: Int(head?.status.code ?? 0), type: head?.headers["content-type"].first ?? "text/plain",
+                        String(buffer: body)))
             }
         }
 
@@ -75,7 +87,7 @@ struct EnvoyAdmin: Sendable {
         }
 
         func channelInactive(context: ChannelHandlerContext) {
-            answer.fail(Failure(description: "GET \(path): the connection ended before the answer did"))
+            answer.fail(Failure(description: "\(method) \(path): the connection ended before the answer did"))
         }
     }
 }

@@ -52,7 +52,7 @@ package struct EnvoyBootstrap: Sendable {
         json = bootstrap.text + "\n"
     }
 
-    private static func node(_ node: ProxyNode) -> JSON {
+    static func node(_ node: ProxyNode) -> JSON {
         [
             "id": .string(node.id),
             "cluster": .string("\(node.workload).\(node.namespace)"),

@@ -1,8 +1,9 @@
 import Glibc
 import NIOConcurrencyHelpers
 package import NIOCore
+import NIOHTTP1
 package import Netlink
-import Proxy
+package import Proxy
 package import ProxyModel
 
 /// A real Envoy process as a proxy.
@@ -280,6 +281,17 @@ package final class EnvoyDataPlane: DataPlane {
         let all = try await statistics()
         let plain = StatisticName.plain(name)
         return all[plain] ?? all[EnvoyStatisticsPage.sanitized(plain)]
+    }
+
+    package func admin(_ request: AdminRequest) async throws -> AdminAnswer? {
+        // It would end as if it had crashed; whoever wants its end stops it.
+        if request.path == "/quitquitquit" { return nil }
+        let process = try running()
+        do {
+            return try await admin.ask(HTTPMethod(rawValue: request.method), request.encodedTarget)
+        } catch {
+            throw await explain(error, process, during: .timedOut)
+        }
     }
 
     package func accessLogLines() -> [String] { log.lines() }

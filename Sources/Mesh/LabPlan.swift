@@ -211,4 +211,11 @@ package enum LabConstants {
     package static let dnsPort: UInt16 = 53
     /// Where a pod's DNS agent listens, on the loopback addresses.
     package static let dnsAgentPort: UInt16 = 15053
+    /// The proxy's administration interface, on the loopback address.
+    package static let adminPort: UInt16 = 15000
+    /// Health and metrics of proxy, agent and application.
+    package static let statusPort: UInt16 = 15020
+    package static let healthPort: UInt16 = 15021
+    /// Metrics of the proxy alone.
+    package static let metricsPort: UInt16 = 15090
 }

@@ -36,6 +36,9 @@ package final class BundledProxy: DataPlane {
     package func stop() async { await worker.stop() }
     package func statistics() -> [String: UInt64] { worker.statistics.snapshot() }
     package func statistic(_ name: String) -> UInt64? { worker.statistics.value(of: name) }
+    package func admin(_ request: AdminRequest) async throws -> AdminAnswer? {
+        try await worker.loop.submit { [worker] in AdminPages(worker: worker).answer(request) }.get()
+    }
     package func accessLogLines() -> [String] { worker.log.lines() }
     package func accessLogLines(after count: Int) -> (lines: [String], count: Int) { worker.log.lines(after: count) }
     package func accessLogRecords() -> [AccessLogRecord] { worker.log.records() }

@@ -27,6 +27,9 @@ package protocol DataPlane: Sendable {
     /// One counter, named with or without the `;` that ends the cluster's or prefix' part; nil when there is none.
     func statistic(_ name: String) async throws -> UInt64?
 
+    /// What its administration interface answers; nil for what is not its own affair.
+    func admin(_ request: AdminRequest) async throws -> AdminAnswer?
+
     /// The lines of the configured access log, oldest first; the newest 100 000 are kept.
     func accessLogLines() -> [String]
 

@@ -31,6 +31,7 @@ final class ProxyWorker: @unchecked Sendable {
     private let descriptors = DescriptorBudget()
     private var lastID: UInt64 = 0
     private var lastStream: UInt64 = 0
+    var admin = AdminState(startedAt: .now())
     private var emptied: EventLoopPromise<Void>?
 
     init(
@@ -67,6 +68,21 @@ final class ProxyWorker: @unchecked Sendable {
         try? await done.futureResult.get()
     }
 
+    /// Takes no new connections; those there are end with their work. A later configuration listens again.
+    func drainListeners(inboundOnly: Bool) {
+        let listeners = snapshot?.listeners
+        for (binding, channel) in bound
+        where !inboundOnly || listeners?.named(binding.listener)?.trafficDirection == .inbound {
+            channel.close(promise: nil)
+            bound[binding] = nil
+        }
+        for connection in connections.values
+        where !inboundOnly || connection.listener?.trafficDirection == .inbound {
+            connection.peer?.startDraining()
+        }
+        admin.isDraining = true
+    }
+
     /// Binds what is new before anything changes, so that a failure leaves the old configuration in force.
     private func install(_ model: ProxyConfiguration) async throws {
         let snapshot = try ProxySnapshot(model)
@@ -91,6 +107,7 @@ final class ProxyWorker: @unchecked Sendable {
                 self.bound[binding] = nil
             }
             self.bound.merge(added) { $1 }
+            self.admin.isDraining = false
             self.adopt(snapshot)
         }.get()
     }

@@ -26,6 +26,13 @@ package final class RegularExpression: @unchecked Sendable {
         pattern = compiled
     }
 
+    /// An expression that is searched for: `matchesWhole` is true where any part of a text matches it.
+    package convenience init(searching text: String) throws {
+        // What is wrong is told of the expression as it was given.
+        _ = try RegularExpression(text)
+        try self.init("(?s:.*)(?:\(text))(?s:.*)")
+    }
+
     deinit { cre2_free(pattern) }
 
     /// True when the whole of `text` matches.

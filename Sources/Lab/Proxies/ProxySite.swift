@@ -10,12 +10,15 @@ struct ProxySite: Sendable {
     let recorder: EvidenceRecorder
     /// Istio 1.0's telemetry service; nil where there is none.
     let telemetry: TelemetryLog?
+    let metrics: IstioMetrics
     /// To be called when the proxy has ended unasked.
     let failed: @Sendable (any Error) -> Void
 
     var context: NamespaceContext { pod.context(uid: pod.proxyOwner.uid, gid: pod.proxyOwner.gid) }
 
     var events: ProxyRecorder {
-        ProxyRecorder(node: configuration.node, generation: pod.generation, recorder: recorder, telemetry: telemetry)
+        ProxyRecorder(
+            node: configuration.node, generation: pod.generation, recorder: recorder, telemetry: telemetry,
+            metrics: metrics)
     }
 }

@@ -13,6 +13,7 @@ struct ProxyRecorder: Sendable {
     let generation: Int
     let recorder: EvidenceRecorder
     var telemetry: TelemetryLog?
+    var metrics: IstioMetrics?
 
     func record(_ event: ProxyEvent) {
         let now = recorder.nowMs
@@ -33,6 +34,7 @@ struct ProxyRecorder: Sendable {
                         cluster: cluster, request: request, isReused: isReused, timeMs: now)))
         case .record(let number, let record):
             telemetry?.report(record, by: node)
+            metrics?.count(record)
             recorder.record(
                 .proxyRecord(
                     ProxyRecord(

@@ -80,19 +80,28 @@ struct AssertionRunner: Sendable {
             } catch {
                 return result(false, "\(assertion.of): \(name) can't be read: \(error)")
             }
-            let passed: Bool
-            let wanted: String
-            switch check {
-            case .equals(let number): (passed, wanted) = ((value ?? 0) == number, "equals \(number)")
-            case .atLeast(let number): (passed, wanted) = ((value ?? 0) >= number, "is at least \(number)")
-            case .atMost(let number): (passed, wanted) = ((value ?? 0) <= number, "is at most \(number)")
-            }
+            let (passed, message) = Self.compare(value, check)
+            return result(passed, "\(assertion.of): \(name) \(message)", observed: value ?? 0)
+        case .metric(let name, let labels, let check):
+            guard let metrics = pod?.metrics else { return result(false, "\(place) has no proxy") }
+            let (passed, message) = Self.compare(metrics.value(of: name, labels: labels), check)
+            let text = labels.isEmpty ? "" : "{\(Self.text(labels))}"
             return result(
-                passed,
-                "\(assertion.of): \(name) \(wanted)"
-                    + (passed ? "" : ": it is \(value.map(String.init) ?? "0 (never counted)")"),
-                observed: value ?? 0)
+                passed, "\(assertion.of): \(name)\(text) \(message)",
+                observed: metrics.value(of: name, labels: labels) ?? 0)
         }
+    }
+
+    /// Whether a number is what was wanted, and in words what was and what is.
+    private static func compare(_ value: UInt64?, _ check: Assertion.StatisticCheck) -> (Bool, String) {
+        let passed: Bool
+        let wanted: String
+        switch check {
+        case .equals(let number): (passed, wanted) = ((value ?? 0) == number, "equals \(number)")
+        case .atLeast(let number): (passed, wanted) = ((value ?? 0) >= number, "is at least \(number)")
+        case .atMost(let number): (passed, wanted) = ((value ?? 0) <= number, "is at most \(number)")
+        }
+        return (passed, wanted + (passed ? "" : ": it is \(value.map(String.init) ?? "0 (never counted)")"))
     }
 
     private static func matches(_ entry: LogEntry, _ wanted: [String: String]) -> Bool {

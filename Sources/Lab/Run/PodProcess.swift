@@ -42,6 +42,13 @@ package struct PodProcess: Sendable {
                 ChildSpecification.Overlay(
                     path: PodFiles.bundle, text: files.authorities, replacesDirectory: true, isOptional: true),
             ]
+            // A gateway's own container is the proxy's.
+            if container == "istio-proxy" || container == nil && pod.plan.pod.isRouter {
+                specification.overlays.append(PilotAgentProgram.overlay)
+                specification.environment = specification.environment.map { variable in
+                    variable.hasPrefix("PATH=") ? variable + ":" + PilotAgentProgram.directory : variable
+                }
+            }
             specification.isolation.insert(.mounts)
         }
         specification.forbidsNewPrivileges = true

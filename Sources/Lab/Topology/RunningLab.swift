@@ -40,6 +40,8 @@ package actor RunningLab {
     package nonisolated let failures = LabFailures()
     /// What proxies reported to Istio 1.0's telemetry service; nil where there is none.
     nonisolated let telemetry: TelemetryLog?
+    /// Whose addresses metrics name.
+    private nonisolated let registry = MeshRegistry()
     nonisolated let names: LearntNames
     /// Sees logged packets before they become evidence, while a matrix is asked.
     nonisolated let packetWitness: NIOLockedValueBox<(any PacketWitness)?>
@@ -205,6 +207,7 @@ package actor RunningLab {
         podsByAddress = Dictionary(pods.values.flatMap { pod in pod.plan.pod.addresses.map { ($0, pod) } }) { $1 }
         untold?.watch(allPods)
         telemetry?.watch(plan.pods.map(\.pod))
+        registry.watch(plan.pods.map(\.pod))
 
         var hasNewPolicies =
             self.plan.map { zip($0.nodes, plan.nodes).contains { $0.policyTable != $1.policyTable } } ?? false
@@ -232,13 +235,13 @@ package actor RunningLab {
         }
         try await withThrowingTaskGroup(of: Void.self) { group in
             for (pod, configuration) in changing {
-                group.addTask { try await pod.proxy?.update(configuration) }
+                group.addTask { try await pod.livingProxy?.update(configuration) }
             }
             try await group.waitForAll()
         }
         try await start(starting)
         // A change is in force at once: no request goes by a connection that was made under other policies.
-        if hasNewPolicies { try await onAllPods { try await $0.proxy?.meetNewPolicies() } }
+        if hasNewPolicies { try await onAllPods { try await $0.livingProxy?.meetNewPolicies() } }
     }
 
     /// Puts the rules of the nodes and of the boundary in force.
@@ -306,10 +309,16 @@ package actor RunningLab {
                 agent: try DNSAgent(agent, of: pod, on: group.next(), recorder: recorder, untold: untold))
         }
         if let configuration = plan.proxy {
+            let metrics = IstioMetrics(of: configuration.node, pod: plan.pod, in: registry)
+            metrics.watch(configuration)
+            pod.set(metrics: metrics)
+            let proxyAgent = ProxyAgent(of: pod, on: group.next(), recorder: recorder)
+            pod.set(proxyAgent: proxyAgent)
+            try await proxyAgent.start()
             let proxy = try dataPlanes.proxy(
                 at: ProxySite(
                     pod: pod, configuration: try secrets.complete(configuration), group: group, recorder: recorder,
-                    telemetry: telemetry, failed: failures.report))
+                    telemetry: telemetry, metrics: metrics, failed: failures.report))
             try await proxy.start()
             pod.set(proxy: proxy)
         }

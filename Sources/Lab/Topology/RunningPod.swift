@@ -17,6 +17,10 @@ package final class RunningPod: Sendable {
         var server: PodServer?
         var dnsServer: DNSServer?
         var agent: DNSAgent?
+        var proxyAgent: ProxyAgent?
+        var metrics: IstioMetrics?
+        /// The proxy was asked to end.
+        var hasQuit = false
         /// What runs in containers' places, by the containers' names.
         var programs: [String: any ContainerProgram] = [:]
         /// False from creation until the rules are in force: the time of init containers in classic start order.
@@ -40,25 +44,39 @@ package final class RunningPod: Sendable {
     package var plan: PodPlan {
         get { state.withLockedValue { $0.plan } }
         set {
-            let agent = state.withLockedValue { state in
+            let (agent, metrics) = state.withLockedValue { state in
                 state.plan = newValue
-                return state.agent
+                return (state.agent, state.metrics)
             }
+            metrics?.watch(newValue.proxy)
             if let names = newValue.agent?.names { agent?.update(names) }
         }
     }
     package var proxy: (any DataPlane)? { state.withLockedValue { $0.proxy } }
+    /// The proxy, unless it was asked to end.
+    var livingProxy: (any DataPlane)? { state.withLockedValue { $0.hasQuit ? nil : $0.proxy } }
+    /// Istio's metrics of the proxy.
+    package var metrics: IstioMetrics? { state.withLockedValue { $0.metrics } }
     var server: PodServer? { state.withLockedValue { $0.server } }
     /// What runs in containers' places, by the containers' names.
     var programs: [String: any ContainerProgram] { state.withLockedValue { $0.programs } }
     package var hasStarted: Bool { state.withLockedValue { $0.hasStarted } }
 
     func set(proxy: (any DataPlane)?) { state.withLockedValue { $0.proxy = proxy } }
+    func set(proxyAgent: ProxyAgent?) { state.withLockedValue { $0.proxyAgent = proxyAgent } }
+    func set(metrics: IstioMetrics?) { state.withLockedValue { $0.metrics = metrics } }
     func set(server: PodServer?) { state.withLockedValue { $0.server = server } }
     func set(agent: DNSAgent?) { state.withLockedValue { $0.agent = agent } }
     func set(dnsServer: DNSServer?) { state.withLockedValue { $0.dnsServer = dnsServer } }
     func add(program: any ContainerProgram, inPlaceOf container: String) {
         state.withLockedValue { $0.programs[container] = program }
+    }
+    /// The proxy is asked to end: the one that is to be stopped, if it has not been asked before.
+    func quit() -> (any DataPlane)? {
+        state.withLockedValue { state in
+            defer { state.hasQuit = true }
+            return state.hasQuit ? nil : state.proxy
+        }
     }
     func markStarted() { state.withLockedValue { $0.hasStarted = true } }
 
@@ -82,14 +100,15 @@ package final class RunningPod: Sendable {
     /// Returns when everything that has reached the pod's proxies up to now is recorded; throws if one has ended.
     func settle() async throws {
         // The proxy first: it is the way to the others.
-        try await proxy?.settle()
+        try await livingProxy?.settle()
         for program in programs.values { try await program.settle() }
     }
 
     func stop() async {
-        let (proxy, server, dnsServer, agent, programs) = state.withLockedValue {
-            ($0.proxy, $0.server, $0.dnsServer, $0.agent, $0.programs)
+        let (proxy, server, dnsServer, agent, programs, proxyAgent) = state.withLockedValue {
+            ($0.proxy, $0.server, $0.dnsServer, $0.agent, $0.programs, $0.proxyAgent)
         }
+        proxyAgent?.close()
         await proxy?.stop()
         for program in programs.values { await program.stop() }
         server?.close()

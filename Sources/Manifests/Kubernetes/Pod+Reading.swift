@@ -108,6 +108,7 @@ extension Container {
         }
         volumeMounts = field["volumeMounts"]?.list.compactMap { VolumeMount(reading: $0) } ?? []
         workingDirectory = field["workingDir"]?.string
+        probes = ContainerProbes(reading: field, ports: ports)
         isNativeSidecar = isInit && field["restartPolicy"]?.string == "Always"
         guard let security = field["securityContext"], security.check(Self.securityFields) else { return }
         runAsUser = security["runAsUser"]?.userID

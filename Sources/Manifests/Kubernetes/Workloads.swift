@@ -166,6 +166,7 @@ package struct Container: Sendable, Equatable {
     package var isNativeSidecar: Bool
     package var volumeMounts: [VolumeMount]
     package var workingDirectory: String?
+    package var probes = ContainerProbes()
     package var location: SourceLocation
 
     package init(

@@ -26,9 +26,10 @@ extension ScenarioPass {
             return []
         }
         if field["stat"] != nil { return statistic(field) }
+        if field["metric"] != nil { return metric(field) }
         guard field.check("log contains lacks count line stat name equals atLeast atMost") else { return [] }
         guard let log = field["log"] else {
-            field.error("an assertion needs log or stat")
+            field.error("an assertion needs log, stat or metric")
             return []
         }
         for name in ["name", "equals", "atLeast", "atMost"] where field[name] != nil {
@@ -67,17 +68,49 @@ extension ScenarioPass {
         guard field.check("stat name equals atLeast atMost"), let stat = field["stat"],
             let reference = reference(stat), let name = field.required("name")?.text
         else { return [] }
+        return checks(field, "statistic").map {
+            Assertion(location: field.location, of: reference, check: .statistic(name: name, $0))
+        }
+    }
+
+    private static let metricNames: [String] =
+        [
+            "istio_requests_total", "istio_tcp_connections_opened_total", "istio_tcp_connections_closed_total",
+            "istio_tcp_sent_bytes_total", "istio_tcp_received_bytes_total",
+        ]
+        + ["istio_request_duration_milliseconds", "istio_request_bytes", "istio_response_bytes"].flatMap {
+            [$0 + "_count", $0 + "_sum"]
+        }
+
+    private static let metricLabels: FieldNames = """
+        reporter source_workload source_canonical_service source_canonical_revision source_workload_namespace
+        source_principal source_app source_version source_cluster destination_workload destination_workload_namespace
+        destination_principal destination_app destination_version destination_service destination_canonical_service
+        destination_canonical_revision destination_service_name destination_service_namespace destination_cluster
+        request_protocol response_code grpc_response_status response_flags connection_security_policy
+        """
+
+    private func metric(_ field: FieldReader) -> [Assertion] {
+        guard field.check("metric name labels equals atLeast atMost"), let metric = field["metric"],
+            let reference = reference(metric), let name = field.required("name")?.choice(of: Self.metricNames)
+        else { return [] }
+        field["labels"]?.check(Self.metricLabels)
+        let labels = field["labels"].map(Self.values) ?? [:]
+        return checks(field, "metric").map {
+            Assertion(location: field.location, of: reference, check: .metric(name: name, labels: labels, $0))
+        }
+    }
+
+    private func checks(_ field: FieldReader, _ subject: String) -> [Assertion.StatisticCheck] {
         func count(_ key: String) -> UInt64? { field[key]?.integer(0...Int.max).map { UInt64($0) } }
         var checks: [Assertion.StatisticCheck] = []
         if let value = count("equals") { checks.append(.equals(value)) }
         if let value = count("atLeast") { checks.append(.atLeast(value)) }
         if let value = count("atMost") { checks.append(.atMost(value)) }
         if ["equals", "atLeast", "atMost"].allSatisfy({ field[$0] == nil }) {
-            field.error("an assertion on a statistic needs equals, atLeast or atMost")
+            field.error("an assertion on a \(subject) needs equals, atLeast or atMost")
         }
-        return checks.map {
-            Assertion(location: field.location, of: reference, check: .statistic(name: name, $0))
-        }
+        return checks
     }
 
     /// The values that a log record must have; null stands for `-`, as the log prints what is absent.

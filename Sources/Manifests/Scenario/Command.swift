@@ -57,6 +57,8 @@ package struct Assertion: Sendable, Equatable {
         /// A formatted line of this step's log contains the text.
         case logLine(String)
         case statistic(name: String, StatisticCheck)
+        /// The sum of one of Istio's metrics over all series with these labels.
+        case metric(name: String, labels: [String: String], StatisticCheck)
     }
 
     package enum StatisticCheck: Sendable, Equatable {

@@ -76,6 +76,9 @@ final class ClusterRuntime: @unchecked Sendable {
         }
     }
 
+    /// All hosts: those of the configuration, and those that clients dialled themselves.
+    var allHosts: [UpstreamHost] { hosts + originalHosts.values.sorted { $0.endpoint < $1.endpoint } }
+
     /// Whether requests of `version` go upstream with HTTP/2.
     func usesHTTP2(for version: HTTPProtocol) -> Bool {
         switch model.httpProtocolOptions {

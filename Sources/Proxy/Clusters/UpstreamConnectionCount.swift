@@ -15,6 +15,8 @@ final class UpstreamConnectionCount: @unchecked Sendable {
     func begin() {
         isCounted = true
         if isPooled { host.connections += 1 } else { host.active += 1 }
+        host.counted.active += 1
+        host.counted.connections += 1
         counters.connections.add()
         counters.activeConnections.add()
     }
@@ -22,6 +24,7 @@ final class UpstreamConnectionCount: @unchecked Sendable {
     /// The connection could not be made.
     func fail(_ failure: ConnectFailure) {
         if isCounted, !failure.isCancelled {
+            host.counted.connectFailures += 1
             counters.connectFailures.add()
             if failure.isTimeout { counters.connectTimeouts.add() }
         }
@@ -31,6 +34,7 @@ final class UpstreamConnectionCount: @unchecked Sendable {
     func end() {
         guard isCounted else { return }
         isCounted = false
+        host.counted.active -= 1
         counters.activeConnections.subtract()
         if isPooled { host.connections -= 1 } else { host.active -= 1 }
         host.wakeWaiting()

@@ -3,12 +3,25 @@ import NetworkAddresses
 
 /// One address of a cluster, with its kept connections. Confined to the worker's loop.
 final class UpstreamHost: @unchecked Sendable {
+    /// What there has been since the start, but for `active`: connections that are open.
+    struct Counts {
+        var active = 0
+        var connections = 0
+        var connectFailures = 0
+        var requests = 0
+        var successes = 0
+        var errors = 0
+        var timeouts = 0
+    }
+
     let endpoint: IPEndpoint
     let weight: Int
     /// Connections and requests in progress.
     var active = 0
     /// For HTTP, those that are being made included.
     var connections = 0
+    /// What its line of `/clusters` tells.
+    var counted = Counts()
     /// For smooth weighted round robin.
     var credit = 0
     private var idle: [HTTPUpstreamConnection] = []
@@ -25,6 +38,9 @@ final class UpstreamHost: @unchecked Sendable {
     }
 
     var isUnused: Bool { active == 0 && idle.isEmpty && multiplexed.isEmpty && unclaimed.isEmpty }
+
+    /// Counts an answer.
+    func noteResponse(_ status: Int) { if status < 500 { counted.successes += 1 } else { counted.errors += 1 } }
 
     /// Has the request woken once there may be a connection for it.
     func wait(_ request: UpstreamRequest) { waiting.append(request) }

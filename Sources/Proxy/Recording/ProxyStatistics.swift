@@ -7,6 +7,7 @@ final class Counter: Sendable {
 
     var value: UInt64 { storage.load(ordering: .relaxed) }
     func add(_ amount: Int = 1) { storage.wrappingAdd(UInt64(amount), ordering: .relaxed) }
+    func reset() { storage.store(0, ordering: .relaxed) }
     func subtract() { storage.wrappingSubtract(1, ordering: .relaxed) }
 }
 
@@ -21,6 +22,16 @@ final class ProxyStatistics: Sendable {
             let counter = Counter()
             table[name] = counter
             return counter
+        }
+    }
+
+    /// Envoy's names end so where a statistic goes down, too.
+    static func isGauge(_ name: String) -> Bool { name.hasSuffix("_active") }
+
+    /// Counts anew, but for what is a state.
+    func resetCounters() {
+        counters.withLockedValue { table in
+            for (name, counter) in table where !Self.isGauge(name) { counter.reset() }
         }
     }
 

@@ -104,7 +104,11 @@ final class TCPProxyFilter: @unchecked Sendable {
         }
         record.upstreamHost = host.endpoint
         let count = UpstreamConnectionCount(cluster.counters, host: host, isPooled: false)
-        let upstream = RelayHandler(connected: { cluster.counters.requests.add() }, closed: { count.end() })
+        let upstream = RelayHandler(
+            connected: {
+                cluster.counters.requests.add()
+                host.counted.requests += 1
+            }, closed: { count.end() })
         let transport = worker.transport(of: cluster, to: host)
         let attempt = worker.dialer.dial(
             host.endpoint, from: cluster.sourceAddress(for: host.endpoint.address.family),

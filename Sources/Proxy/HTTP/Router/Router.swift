@@ -163,6 +163,7 @@ final class Router: @unchecked Sendable {
     /// `ended`: the response is its head alone.
     func receive(_ head: HTTPResponseHead, ended: Bool) {
         tryTimer?.cancel()
+        attempt?.host.noteResponse(head.status)
         let grpcStatus = head.fields.first("grpc-status").flatMap { Int($0) }
         switch retryState.decision(after: .response(status: head.status, grpcStatus: grpcStatus)) {
         case .retry:
@@ -214,6 +215,7 @@ final class Router: @unchecked Sendable {
     private func timedOut() {
         guard !isEnded else { return }
         cluster.counters.timeouts.add()
+        attempt?.host.counted.timeouts += 1
         let connection = stream.connection
         if hasAnswered {
             stream.abortResponse(flag: "UT", details: "response_timeout")
@@ -226,6 +228,7 @@ final class Router: @unchecked Sendable {
     private func tryTimedOut() {
         guard !isEnded, !hasAnswered else { return }
         cluster.counters.timeouts.add()
+        attempt?.host.counted.timeouts += 1
         let decision = retryState.decision(after: .perTryTimeout)
         if decision == .retry {
             let failed = attempt

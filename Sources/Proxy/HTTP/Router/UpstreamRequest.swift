@@ -167,6 +167,7 @@ final class UpstreamRequest: @unchecked Sendable {
         self.upstream = upstream
         isRequest = true
         cluster.load.requests += 1
+        host.counted.requests += 1
         router.ready(upstream)
     }
 
