@@ -1,11 +1,13 @@
-/// The time limit that gRPC clients send (Envoy: `max_grpc_timeout`, which Istio sets to the route's timeout).
+import ProxyModel
+
+/// The time limit that clients of gRPC send, which holds on routes without one (Envoy: `grpc_timeout_header_max`, which
+/// Istio sets to 0, for no maximum, where the timeout is 0).
 enum GRPCTimeout {
-    /// The limit of a request: the client's own, no longer than the route's. 0 is none.
-    static func timeoutMs(of request: HTTPRequest, routeTimeoutMs: Int) -> Int {
-        guard request.isGRPC, let text = request.head.fields.first("grpc-timeout"),
-            let asked = milliseconds(text)
-        else { return routeTimeoutMs }
-        return routeTimeoutMs > 0 ? min(asked, routeTimeoutMs) : asked
+    static let header = "grpc-timeout"
+
+    /// The limit that a request brings along; nil when there is none, or `action` has one of its own.
+    static func milliseconds(of head: HTTPRequestHead, by action: ForwardAction) -> Int? {
+        action.timeoutMs > 0 ? nil : head.fields.first(header).flatMap(milliseconds)
     }
 
     /// `1S`, `100m`, …; at most eight digits and a unit.

@@ -156,7 +156,10 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
             } catch {
                 // Envoy passes on what came before with the last chunk, not with each.
                 if parser.hasReadLastChunk { deliverBody() } else { body = nil }
+                if stream == nil { version = .http11 }
                 let stream = stream ?? makeStream()
+                // The client is answered in its own version; for the log there was no request.
+                if parser.isOldRequest { version = .http10 }
                 self.stream = stream
                 stream.fail(.protocolError(error))
             }

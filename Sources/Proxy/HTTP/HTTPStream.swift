@@ -20,6 +20,7 @@ final class HTTPStream: @unchecked Sendable {
     /// nil until the route forwards the request.
     private var router: Router?
     private var delayTimer: Scheduled<Void>?
+    private var durationTimer: Scheduled<Void>?
     /// What an authorizer adds to the response.
     private var responseFields: [HTTPFields.Field] = []
     private var sentHead = false
@@ -133,11 +134,28 @@ final class HTTPStream: @unchecked Sendable {
             reply(.upgradeFailed)
             return
         }
+        limitDuration(of: request)
         guard let authorization = connection.downstream.currentAuthorization(worker) else {
             return goOn(request, in: virtualHost)
         }
         authorize(request, authorization.request[...], shadowPolicy: nil) { request in
             self.goOn(request, in: virtualHost)
+        }
+    }
+
+    /// Has the time that the client itself sets for its request run out some time.
+    private func limitDuration(of request: HTTPRequest) {
+        guard case .forward(let action)? = route?.compiled.model.action,
+            let limit = GRPCTimeout.milliseconds(of: request.head, by: action)
+        else { return }
+        durationTimer = worker.loop.scheduleTask(in: .milliseconds(Int64(limit))) {
+            let reply = LocalReply.maximumDuration(isRequestComplete: self.body.isEnded)
+            if self.sentHead {
+                self.abortResponse(details: reply.details)
+            } else {
+                self.reply(reply)
+            }
+            self.connection.flush()
         }
     }
 
@@ -291,7 +309,7 @@ final class HTTPStream: @unchecked Sendable {
             }
             let context = HeaderRewriting.RequestContext(
                 manager: manager, virtualHost: virtualHost, route: route, action: action, cluster: drawn,
-                timeoutMs: GRPCTimeout.timeoutMs(of: request, routeTimeoutMs: action.timeoutMs))
+                timeoutMs: action.timeoutMs)
             record.upstreamCluster = drawn.name
             let head = HeaderRewriting.upstreamHead(of: request, context, record: record)
             note(head)
@@ -396,9 +414,9 @@ final class HTTPStream: @unchecked Sendable {
     }
 
     /// The response can't be completed: the client must notice.
-    func abortResponse(flag: String, details: String) {
+    func abortResponse(flag: String? = nil, details: String) {
         guard !isFinished else { return }
-        record.responseFlags.append(flag)
+        if let flag { record.responseFlags.append(flag) }
         record.responseCodeDetails = details
         keepAlive = false
         finish(broken: true)
@@ -407,6 +425,7 @@ final class HTTPStream: @unchecked Sendable {
     private func finish(broken: Bool = false) {
         isFinished = true
         delayTimer?.cancel()
+        durationTimer?.cancel()
         let isUpgraded = router?.isUpgraded ?? false
         router?.end(isWhole: isWhole)
         router = nil

@@ -207,7 +207,7 @@ final class HTTPUpstreamConnection: ChannelDuplexHandler, HTTPUpstream, @uncheck
             parser.expectNoBody()
             return
         }
-        if status == 204, head.framing != .unspecified, head.framing != .length(0) {
+        if status == 204 || status == 101, head.framing != .unspecified, head.framing != .length(0) {
             failure = .protocolError
             close(failing: stream)
             return

@@ -64,8 +64,8 @@ enum HeaderRewriting {
     ) -> HTTPRequestHead {
         var head = request.head
         for header in context.manager.requestHeadersToSet { head.fields.set(header.name.lowercased(), header.value) }
-        if request.isGRPC, context.timeoutMs > 0, head.fields.contains("grpc-timeout") {
-            head.fields.set("grpc-timeout", GRPCTimeout.text(milliseconds: context.timeoutMs))
+        if let limit = GRPCTimeout.milliseconds(of: head, by: context.action) {
+            head.fields.set(GRPCTimeout.header, GRPCTimeout.text(milliseconds: limit))
         }
         announce(attempt: 1, elapsedMs: 0, in: &head.fields, context)
         if context.manager.propagatesDecorator, let operation = context.route.model.decorator {

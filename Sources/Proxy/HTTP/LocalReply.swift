@@ -48,6 +48,12 @@ struct LocalReply: Equatable, Error {
             details: details)
     }
 
+    static func maximumDuration(isRequestComplete: Bool) -> LocalReply {
+        LocalReply(
+            status: isRequestComplete ? 504 : 408, body: "downstream duration timeout",
+            details: "max_duration_timeout", grpcStatus: 4)
+    }
+
     // MARK: What the codec refuses
 
     static let lowVersion = refused(426, "Upgrade Required", "low_version")

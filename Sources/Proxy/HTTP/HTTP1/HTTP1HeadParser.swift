@@ -11,7 +11,7 @@ enum HTTP1HeadParser {
         var fields = HTTPFields()
         fields.reserve(16)
         try parseFields(bytes, from: lineEnd + 1, into: &fields)
-        return HTTP1Head(words: words, fields: fields, framing: try framing(of: fields))
+        return HTTP1Head(words: words, fields: fields)
     }
 
     /// The three words of a request line or status line.
@@ -107,7 +107,8 @@ enum HTTP1HeadParser {
         return FieldText.string(slice)
     }
 
-    private static func framing(of fields: HTTPFields) throws(HTTP1ParseError) -> HTTP1Framing {
+    /// How the body of a message with these fields ends.
+    static func framing(of fields: HTTPFields) throws(HTTP1ParseError) -> HTTP1Framing {
         var length: UInt64?
         var coding: String?
         for field in fields.fields {
@@ -121,7 +122,8 @@ enum HTTP1HeadParser {
             }
         }
         if let coding {
-            if length != nil, coding.lowercased() == "chunked" { throw .lengthAndChunked }
+            // Of whatever coding: each of the two would end the body elsewhere.
+            if length != nil { throw .lengthAndChunked }
             guard coding.lowercased() == "chunked" else { throw .invalidTransferEncoding }
             return .chunked
         }

@@ -15,7 +15,7 @@ struct HTTP1Head: Equatable {
     /// Three words: method, target and version, or version, status and reason.
     var words: [String]
     var fields: HTTPFields
-    var framing: HTTP1Framing
+    var framing = HTTP1Framing.unspecified
 }
 
 /// How a body's end is found.
@@ -66,6 +66,8 @@ struct HTTP1Parser {
     private(set) var hasReadLastChunk = false
     /// The first line of an incomplete head can begin a message.
     private var isFirstLineGood = false
+    /// The head at hand is of a request of HTTP/1.0, or of none: also where its framing is then refused.
+    private(set) var isOldRequest = false
 
     init(isRequest: Bool) {
         self.isRequest = isRequest
@@ -123,6 +125,7 @@ struct HTTP1Parser {
             switch state {
             case .idle:
                 guard let first = bytes.getInteger(at: bytes.readerIndex, as: UInt8.self) else { return nil }
+                isOldRequest = false
                 guard isRequest ? Self.methodBeginnings.contains(first) : first == UInt8(ascii: "H") else {
                     throw .codec
                 }
@@ -199,7 +202,10 @@ struct HTTP1Parser {
         }
         bytes.moveReaderIndex(forwardBy: size)
         searched = 0
-        return try result.get()
+        var head = try result.get()
+        isOldRequest = isRequest && head.words[2] != "HTTP/1.1"
+        head.framing = try HTTP1HeadParser.framing(of: head.fields)
+        return head
     }
 
     /// What can't begin a message is refused at the end of its first line: more need not come.
