@@ -27,7 +27,7 @@ package final class ControlServer: Sendable {
                 let number = clinux_accept(socket.number, nil, nil, 0)
                 if number < 0 {
                     if errno == EINTR || errno == ECONNABORTED { continue }
-                    // For want of descriptors or memory: what is under way will give some back.
+                    // For want of descriptors or memory, and nothing tells when there are some again.
                     if errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS {
                         Thread.sleep(forTimeInterval: 0.05)
                         continue

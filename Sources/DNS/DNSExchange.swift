@@ -5,6 +5,7 @@ internal import NetworkAddresses
 internal import Proxy
 
 /// One try with one server: a query for each family from one UDP socket, as glibc sends them; TCP where truncated.
+/// Confined to its event loop.
 final class DNSExchange: @unchecked Sendable {
     typealias Outcome = Result<[DNSResponse], DNSFailure>
 

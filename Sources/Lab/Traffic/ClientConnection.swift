@@ -7,7 +7,7 @@ internal import NIOSSL
 internal import NetworkAddresses
 internal import Proxy
 
-/// One connection attempt over TCP, and what follows when it succeeds.
+/// One connection attempt over TCP, and what follows when it succeeds. Confined to its event loop.
 final class ClientConnection: @unchecked Sendable {
     let exchange: ClientExchange
     let attempt: Int

@@ -6,7 +6,7 @@ internal import NIOPosix
 internal import NetworkAddresses
 internal import Proxy
 
-/// One datagram, echo request or SCTP INIT, and the wait for its answer.
+/// One datagram, echo request or SCTP INIT, and the wait for its answer. Confined to its event loop.
 final class ClientDatagram: @unchecked Sendable {
     private static let identifiers = NIOLockedValueBox<UInt16>(0)
 
