@@ -15,6 +15,7 @@ enum Benchmarks {
         EnvoyStartBenchmark(), SidecarMemoryBenchmark(sidecars: 100), ConnectionChurnBenchmark(connections: 100_000),
         DumpMatrixBenchmark(), MatrixRateBenchmark(isDenied: false), MatrixRateBenchmark(isDenied: true),
         PolicySetUpBenchmark(policies: 0), PolicySetUpBenchmark(policies: 200),
+        StandingChangeBenchmark(changes: 1000), StandingGrowthBenchmark(commands: 10_000),
     ]
 
     static func main() async {
@@ -111,7 +112,7 @@ enum Benchmarks {
         specification.isolation = [.processes, .network, .mounts]
         specification.mountsProc = true
         specification.workingDirectory = FileManager.default.currentDirectoryPath
-        let output = try ChildProcess.run(specification, timeout: .seconds(300))
+        let output = try ChildProcess.run(specification, timeout: .seconds(900))
         guard output.status.isSuccess, let line = output.standardOutput.split(separator: "\n").last else {
             throw BenchmarkError(
                 "\(arguments.joined(separator: ", ")) failed: \(output.standardOutput)\(output.standardError)")
