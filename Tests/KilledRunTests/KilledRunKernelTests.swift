@@ -92,6 +92,54 @@ import Testing
         #expect(remains == [])
     }
 
+    @Test(
+        "SIGKILL while a program of this machine runs in a container leaves nothing of it", .requiresRoot,
+        .enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/sbin/nginx"), "nginx is not installed"))
+    func nothingRemainsOfPrograms() throws {
+        let before = try HostState.now()
+        var specification = ChildSpecification(
+            BuiltProgram.executable.path, ["run", "scenarios/document-001/sni-proxy-nginx"])
+        specification.environment = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]
+        specification.workingDirectory = Self.root
+        let child = try ChildProcess.spawn(specification)
+        let start = ContinuousClock.now + .seconds(20)
+        var programs: Set<String> = []
+        while programs.isEmpty, ContinuousClock.now < start { programs = Self.programs("nginx", of: child.processID) }
+        child.kill()
+        _ = try child.wait()
+        #expect(!programs.isEmpty)
+        let deadline = ContinuousClock.now + .seconds(10)
+        var remains = try HostState.now().remains(since: before)
+        while !remains.isEmpty || programs.contains(where: Self.isAlive), ContinuousClock.now < deadline {
+            remains = try HostState.now().remains(since: before)
+        }
+        #expect(remains == [] && programs.filter(Self.isAlive) == [])
+    }
+
+    /// Numbers of the processes of that name that descend from `ancestor`.
+    private static func programs(_ name: String, of ancestor: Int32) -> Set<String> {
+        let all = (try? FileManager.default.contentsOfDirectory(atPath: "/proc").filter { Int($0) != nil }) ?? []
+        // `PID (NAME) STATE PARENT …`
+        let known = all.compactMap { id -> (id: String, name: Substring, parent: String)? in
+            guard let text = try? String(contentsOfFile: "/proc/\(id)/stat", encoding: .utf8),
+                let open = text.firstIndex(of: "("), let close = text.lastIndex(of: ")")
+            else { return nil }
+            let rest = text[close...].split(separator: " ")
+            return rest.count > 2 ? (id, text[text.index(after: open)..<close], String(rest[2])) : nil
+        }
+        var family: Set<String> = ["\(ancestor)"]
+        var count = 0
+        while family.count > count {
+            count = family.count
+            family.formUnion(known.filter { family.contains($0.parent) }.map(\.id))
+        }
+        return Set(known.filter { $0.name == name && family.contains($0.id) }.map(\.id))
+    }
+
+    private static func isAlive(_ process: String) -> Bool {
+        FileManager.default.fileExists(atPath: "/proc/\(process)")
+    }
+
     @Test("a run that ends by itself leaves the host as it was, too", .requiresRoot)
     func nothingRemainsAfterSuccess() throws {
         let before = try HostState.now()
