@@ -49,6 +49,8 @@ package struct MeshConfig: Sendable, Equatable {
     package var trustDomainAliases: [String]?
     /// Those of `extensionProviders` that policies may ask.
     package var externalAuthorizers: [ExternalAuthorizer]?
+    /// Whether HTTP/1.1 goes on as HTTP/2 where no DestinationRule says otherwise.
+    package var h2UpgradePolicy: TrafficPolicy.ConnectionPool.H2Upgrade?
     /// `pathNormalization.normalization`; `DEFAULT` is nil.
     package var pathNormalization: String?
 
@@ -70,6 +72,11 @@ package struct MeshConfig: Sendable, Equatable {
     package var capturesDNS: Located<Bool>? {
         let given = proxyMetadata["ISTIO_META_DNS_CAPTURE"] ?? proxyMetadata["CAPTURE_ALL_DNS"]
         return given.map { Located(GoBoolean.isTrue($0.value), at: $0.location) }
+    }
+
+    /// `ISTIO_META_IDLE_TIMEOUT` of `proxyMetadata`: how long clients' connections of HTTP may be idle.
+    package var httpIdleTimeoutMs: Int? {
+        proxyMetadata["ISTIO_META_IDLE_TIMEOUT"].flatMap { DurationText.milliseconds($0.value) }.map { Int($0) }
     }
 
     /// `over` wins field by field; maps are merged.
@@ -99,6 +106,7 @@ package struct MeshConfig: Sendable, Equatable {
         lay(\.protocolDetectionTimeoutMs)
         lay(\.trustDomainAliases)
         lay(\.externalAuthorizers)
+        lay(\.h2UpgradePolicy)
         lay(\.pathNormalization)
         lay(\.includeIPRanges)
         lay(\.excludeIPRanges)

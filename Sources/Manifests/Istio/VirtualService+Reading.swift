@@ -125,6 +125,7 @@ extension VirtualService.TLSMatch {
                 }
                 return name
             })
+        location = field.location
         destinationSubnets = (field["destinationSubnets"]?.list ?? []).compactMap(\.ipPrefix)
         port = field["port"]?.port
         sourceLabels = field["sourceLabels"]?.stringMap ?? [:]

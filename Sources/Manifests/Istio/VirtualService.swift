@@ -40,6 +40,8 @@ package struct VirtualService: Resource, Equatable {
         package var sourceLabels: [String: String] = [:]
         package var sourceNamespace: String?
         package var gateways: [String] = []
+        /// nil where no manifest has it.
+        package var location: SourceLocation?
 
         package init(sniHosts: [String]) { self.sniHosts = sniHosts }
     }

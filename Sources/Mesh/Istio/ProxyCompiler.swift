@@ -17,6 +17,8 @@ package struct ProxyCompiler {
     private let resources: ResourceSet
     /// Where rules name files of certificates and keys.
     private let namedFiles: [String: SourceLocation]
+    /// Where DestinationRules name Secrets.
+    private let namedCredentials: [String: SourceLocation]
     private let peerAuthentication: PeerAuthenticationIndex
     private let authorization: AuthorizationIndex
     private let servicesOfPod: [PodID: [ClusterService]]
@@ -39,6 +41,7 @@ package struct ProxyCompiler {
             resources.resources(AuthorizationPolicy.self), rootNamespace: cluster.rootNamespace)
         let rules = resources.resources(DestinationRule.self)
         namedFiles = CertificateFiles.locations(rules, gateways)
+        namedCredentials = CertificateFiles.credentials(rules)
         destinationRules = DestinationRuleIndex(rules, rootNamespace: cluster.rootNamespace)
         var selecting = Set(rules.flatMap { ($0.workloadSelector ?? [:]).keys })
         for rule in virtualServices {
@@ -60,12 +63,29 @@ package struct ProxyCompiler {
     /// diagnostics.
     package func configuration(for pod: ClusterPod, nameservers: [IPAddress]) -> (ProxyConfiguration, [Diagnostic]) {
         var (configuration, diagnostics) = pod.isRouter ? router(pod, nameservers) : sidecar(pod, nameservers)
-        let (found, missing) = SecretPass(resources, pod: pod).secrets(of: configuration)
-        configuration.secrets = found.isEmpty ? nil : found
+        let secrets = SecretPass(resources, pod: pod).secrets(of: configuration)
+        configuration.secrets = secrets.found.isEmpty ? nil : secrets.found
         if let mode = cluster.mesh.pathNormalization.flatMap(PathNormalizationMode.init) {
             for index in configuration.listeners.indices { configuration.listeners[index].setPathNormalization(mode) }
         }
-        return (configuration, diagnostics + missing.map { missingFile($0, of: pod) })
+        if let limit = cluster.mesh.httpIdleTimeoutMs {
+            for index in configuration.listeners.indices { configuration.listeners[index].setIdleTimeout(limit) }
+        }
+        diagnostics += secrets.missingFiles.map { missingFile($0, of: pod) }
+        diagnostics += secrets.missingCredentials.compactMap { missingCredential($0.name, lack: $0.lack, of: pod) }
+        return (configuration, diagnostics)
+    }
+
+    /// Of those that a DestinationRule names; what servers of Gateways lack is told with the Gateways.
+    private func missingCredential(_ name: String, lack: String?, of pod: ClusterPod) -> Diagnostic? {
+        guard let location = namedCredentials[name] else { return nil }
+        let secret = "Secret \(pod.id.namespace)/\(name)"
+        return Diagnostic(
+            .warning,
+            (lack.map { "\(secret) has no \($0)" } ?? "there is no \(secret)")
+                + ", so connections for which \(pod.origin.kind) \(pod.id.namespace)/\(pod.workload) needs it fail",
+            remedy: lack.map { "give it \($0)" }
+                ?? "create the Secret in namespace \(pod.id.namespace), where the proxy is", at: location)
     }
 
     private func missingFile(_ path: String, of pod: ClusterPod) -> Diagnostic {
@@ -294,6 +314,14 @@ extension Listener {
         for index in filterChains.indices {
             guard case .httpConnectionManager(var manager) = filterChains[index].filter else { continue }
             manager.pathNormalization = mode
+            filterChains[index].filter = .httpConnectionManager(manager)
+        }
+    }
+
+    fileprivate mutating func setIdleTimeout(_ limitMs: Int) {
+        for index in filterChains.indices {
+            guard case .httpConnectionManager(var manager) = filterChains[index].filter else { continue }
+            manager.idleTimeoutMs = limitMs
             filterChains[index].filter = .httpConnectionManager(manager)
         }
     }

@@ -21,6 +21,17 @@ struct RuledChainPass {
         }
     }
 
+    /// The server names of the `tls` rules that are meant for this proxy, each where its match stands.
+    func serverNames(
+        _ service: ScopedVirtualService, port: UInt16
+    ) -> [(name: String, subnets: [IPPrefix], location: SourceLocation)] {
+        service.rule.tls.filter { !$0.route.isEmpty }.flatMap { route in
+            route.match.filter { isMeant($0, of: service, port: port) }.flatMap { match in
+                match.sniHosts.map { ($0.lowercased(), match.destinationSubnets, match.location ?? route.location) }
+            }
+        }
+    }
+
     /// The chains of the `tcp` rules; the first that matches every destination ends the list.
     func tcpChains(_ service: ScopedVirtualService, port: UInt16, blocks: [IPPrefix] = []) -> [FilterChain] {
         var chains: [FilterChain] = []

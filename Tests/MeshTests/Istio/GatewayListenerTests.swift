@@ -64,6 +64,23 @@ struct GatewayListenerTests {
         #expect(told.map { $0.location?.file } == ["test.yaml", "test.yaml"])
     }
 
+    @Test("Of two rules for one server name the older keeps it, and the later is told at its match")
+    func sharedServerName() throws {
+        let fixture = try Fixture(
+            Fixture.gateway(Fixture.server(443, "TLS", "'*.example', edition.cnn.com", mode: "PASSTHROUGH"))
+                + Fixture.virtualService(
+                    "edition.cnn.com", "tls: [\(Fixture.tls("edition.cnn.com", "edition.cnn.com"))]")
+                + Fixture.virtualService(
+                    "edition.cnn.com, a.example",
+                    "tls: [\(Fixture.tls("a.example, EDITION.cnn.com", "other.example"))]", name: "later")
+                + Fixture.cnn)
+        let told = fixture.diagnostics.filter { $0.message.contains("server name edition.cnn.com on port 443") }
+        #expect(told.count == 1 && told.first?.message.contains("default/later") == true)
+        #expect(told.first?.location?.line != nil)
+        let chains = try #require(fixture.gateway.listener("0.0.0.0_8443")?.filterChains)
+        #expect(chains.map(\.match.serverNames) == [["edition.cnn.com"], ["a.example"]])
+    }
+
     @Test("TLS servers share a port by SNI; a host that an older server has is taken from the later")
     func mergedTLS() throws {
         let one = Fixture.server(443, "HTTPS", "a.example", mode: "SIMPLE", tls: "credentialName: a", name: "a")

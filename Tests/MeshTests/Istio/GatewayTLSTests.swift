@@ -61,6 +61,35 @@ struct GatewayTLSTests {
         #expect(new.minimumVersion == .tls13)
     }
 
+    @Test("A Secret that a DestinationRule names and that the proxy's namespace lacks is told where it is named")
+    func missingSecret() throws {
+        let rule = """
+            apiVersion: networking.istio.io/v1
+            kind: DestinationRule
+            metadata: {name: out, namespace: istio-system}
+            spec:
+              host: edition.cnn.com
+              trafficPolicy: {tls: {mode: MUTUAL, credentialName: client}}
+            ---
+
+            """
+        func told(_ more: String) throws -> [Diagnostic] {
+            try Fixture(rule + Fixture.cnn + more).diagnostics.filter { $0.message.contains("istio-system/client") }
+        }
+        let missing = try told("")
+        #expect(missing.map(\.severity) == [.warning] && missing.allSatisfy { $0.location?.line != nil })
+        #expect(missing.first?.message.hasPrefix("there is no Secret istio-system/client") == true)
+        let secret = """
+            apiVersion: v1
+            kind: Secret
+            metadata: {name: client, namespace: istio-system}
+            stringData: {tls.crt: chain, tls.key: key}
+            """
+        // Connections need its roots, too.
+        #expect(try told(secret).map { $0.message.prefix(40) } == ["Secret istio-system/client has no ca.crt"])
+        #expect(try told(secret.replacing("tls.key: key", with: "tls.key: key, ca.crt: roots")).isEmpty)
+    }
+
     @Test("The gateway gets the secrets beside it, and their roots")
     func secrets() throws {
         let server = Fixture.server(443, "HTTPS", "a.example", mode: "MUTUAL", tls: "credentialName: site")

@@ -19,6 +19,7 @@ struct GatewayListenerPass {
             case .tls: port.servers.flatMap { tlsChains($0, listener: name) }
             case .tcp: port.servers.flatMap(tcpChains).map(authorization.authorized)
             }
+        if port.kind == .tls { warnOfSharedServerNames(port) }
         // Without a chain Istio makes no listener: the port refuses.
         guard !chains.isEmpty else { return nil }
         var listener = Listener(
@@ -104,6 +105,29 @@ struct GatewayListenerPass {
         context.gateways = [server.gatewayName]
         let pass = RuledChainPass(context: context)
         return context.scope.virtualServices.filter { !server.hosts(of: $0).isEmpty }.flatMap { make(pass, $0) }
+    }
+
+    /// Of two rules for one server name the older keeps it, without a word of Istio's.
+    private func warnOfSharedServerNames(_ port: GatewayServers.Port) {
+        var owners: [String: (subnets: [IPPrefix], id: ResourceID, location: SourceLocation)] = [:]
+        for server in port.servers where server.tlsContext == nil {
+            var context = context
+            context.gateways = [server.gatewayName]
+            let pass = RuledChainPass(context: context)
+            for service in context.scope.virtualServices where !server.hosts(of: service).isEmpty {
+                for (name, subnets, location) in pass.serverNames(service, port: server.port) {
+                    guard let owner = owners[name] else {
+                        owners[name] = (subnets, service.rule.id, location)
+                        continue
+                    }
+                    guard owner.subnets == subnets, owner.location != location else { continue }
+                    context.diagnostics.warn(
+                        "\(service.rule.id): server name \(name) on port \(server.port) already leads where "
+                            + "\(owner.id) says (\(owner.location)), so this match is not used",
+                        remedy: "name it in one match only", at: location)
+                }
+            }
+        }
     }
 
     /// Envoy refuses a listener with two chains for the same match; the older rule keeps what both name.

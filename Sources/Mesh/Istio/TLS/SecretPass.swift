@@ -17,30 +17,48 @@ struct SecretPass {
         self.pod = pod
     }
 
-    /// The secrets that there are, and the files that there are not.
-    func secrets(of configuration: ProxyConfiguration) -> (found: [ProxySecret], missingFiles: [String]) {
+    /// What `secrets(of:)` gives: the secrets that there are, and what there is not.
+    struct Result {
+        var found: [ProxySecret]
+        var missingFiles: [String] = []
+        /// Names of Secrets in the proxy's namespace, with what they lack; nil: there is no such Secret.
+        var missingCredentials: [(name: String, lack: String?)] = []
+    }
+
+    func secrets(of configuration: ProxyConfiguration) -> Result {
         let prefix = ProxySecret.credential("")
         let names = configuration.referencedSecrets.sorted()
-        var found = names.filter { $0.hasPrefix(prefix) }.compactMap { name in
-            secret(named: String(name.dropFirst(prefix.count)), as: name)
+        var result = Result(found: [])
+        for reference in names where reference.hasPrefix(prefix) {
+            let name = String(reference.dropFirst(prefix.count))
+            if let secret = secret(named: name, as: reference) {
+                result.found.append(secret)
+            } else {
+                result.missingCredentials.append(lack(of: name))
+            }
         }
         let fromFiles = names.compactMap { name in FileSecret.files(of: name).map { (name, $0) } }
-        if fromFiles.isEmpty { return (found, []) }
+        if fromFiles.isEmpty { return result }
         let files = Dictionary(
             volumes.proxyMounts(of: pod).flatMap(\.files).map { ($0.path, Self.text($0.content)) },
             uniquingKeysWith: { _, later in later })
-        var missing: [String] = []
         for (name, paths) in fromFiles {
             let texts = paths.compactMap { files[$0] }
-            missing += paths.filter { files[$0] == nil }
+            result.missingFiles += paths.filter { files[$0] == nil }
             guard texts.count == paths.count else { continue }
-            found.append(
+            result.found.append(
                 ProxySecret(
                     name: name,
                     content: texts.count == 2
                         ? .tlsCertificate(chain: texts[0], key: texts[1]) : .validation(texts[0])))
         }
-        return (found, missing)
+        return result
+    }
+
+    private func lack(of name: String) -> (String, String?) {
+        let base = name.hasSuffix("-cacert") ? String(name.dropLast("-cacert".count)) : name
+        guard secrets[name] != nil || secrets[base] != nil else { return (base, nil) }
+        return (base, name == base ? "tls.crt and tls.key" : "ca.crt")
     }
 
     /// `NAME-cacert` is a Secret of that name, or the roots inside `NAME`.
