@@ -16,6 +16,21 @@ package enum DNSFailure: String, Sendable, Error {
     case cancelled
 }
 
+extension DNSFailure: HostResolutionFailure {
+    /// As Envoy has it of c-ares.
+    package var details: String {
+        switch self {
+        case .nameError: "cares_norecords:Domain_name_not_found"
+        case .noData: "cares_norecords:DNS_server_returned_answer_with_no_data"
+        case .serverFailure: "cares_failure:DNS_server_returned_general_failure"
+        case .refused: "cares_failure:DNS_server_refused_query"
+        case .timeout: "cares_failure:Timeout_while_contacting_DNS_servers"
+        case .unreachable: "cares_failure:Could_not_contact_DNS_servers"
+        case .cancelled: "cares_failure:Channel_is_being_destroyed"
+        }
+    }
+}
+
 /// What a name resolved to.
 package struct DNSResolution: Sendable, Equatable {
     /// In the order of the families asked for, and within a family as the server gave them.

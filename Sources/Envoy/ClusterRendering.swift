@@ -15,15 +15,27 @@ struct ClusterRendering {
         let discovery = try discovery(of: cluster)
         let isDNS = discovery == .strictDNS || discovery == .logicalDNS
         let isOriginal = discovery == .originalDestination
+        let isDynamic = discovery == .dynamicForwardProxy
         return [
             "name": .string(cluster.name),
             "alt_stat_name": .string(EnvoyStatistics.rawName(cluster.name)),
-            "type": .string(isOriginal || isDNS ? discovery.rawValue : Cluster.Discovery.staticEndpoints.rawValue),
+            "type": isDynamic
+                ? nil : .string(isOriginal || isDNS ? discovery.rawValue : Cluster.Discovery.staticEndpoints.rawValue),
+            "cluster_type": isDynamic ? try dynamicForwardProxy(cluster) : nil,
             "connect_timeout": .duration(ms: cluster.connectTimeoutMs),
-            "lb_policy": isOriginal ? "CLUSTER_PROVIDED" : .string((cluster.loadBalancing ?? .leastRequest).rawValue),
+            "lb_policy": isOriginal || isDynamic
+                ? "CLUSTER_PROVIDED" : .string((cluster.loadBalancing ?? .leastRequest).rawValue),
+            "ring_hash_lb_config": cluster.loadBalancing == .ringHash
+                ? ["minimum_ring_size": .number(cluster.minimumRingSize ?? 1024)] : nil,
+            "maglev_lb_config": cluster.loadBalancing == .maglev
+                ? cluster.maglevTableSize.map { ["table_size": .number($0)] } : nil,
+            "outlier_detection": cluster.outlierDetection.map(Self.outlierDetection),
+            "common_lb_config": cluster.outlierDetection.map { detection in
+                ["healthy_panic_threshold": ["value": .number(detection.healthyPanicThreshold)]]
+            },
             "original_dst_lb_config": isOriginal
                 ? cluster.upstreamPort.map { ["upstream_port_override": .number(Int($0))] } : nil,
-            "load_assignment": isOriginal ? nil : loadAssignment(of: cluster),
+            "load_assignment": isOriginal || isDynamic ? nil : loadAssignment(of: cluster),
             "transport_socket": try cluster.transportSocket.map { context throws(EnvoyRenderingError) in
                 try transportSockets.upstream(context, place: "cluster '\(cluster.name)'")
             },
@@ -53,6 +65,48 @@ struct ClusterRendering {
         ]
     }
 
+    /// Envoy wants one configuration for a cache's clusters and filters.
+    private func dynamicForwardProxy(_ cluster: Cluster) throws(EnvoyRenderingError) -> JSON {
+        let contexts = [cluster.transportSocket].compactMap(\.self)
+        return [
+            "name": "envoy.clusters.dynamic_forward_proxy",
+            "typed_config": .typed(
+                "envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig",
+                [
+                    "dns_cache_config": try dnsCache(of: cluster),
+                    "allow_insecure_cluster_options": contexts.contains { !$0.autoServerName || !$0.autoSANValidation }
+                        ? true : nil,
+                ]),
+        ]
+    }
+
+    /// Envoy: `DnsCacheConfig`, for what resolves the names that clients ask for.
+    func dnsCache(of cluster: Cluster) throws(EnvoyRenderingError) -> JSON {
+        [
+            "name": "dynamic_forward_proxy_cache", "dns_lookup_family": try Self.lookupFamily(of: cluster),
+            "dns_refresh_rate": .duration(ms: cluster.dnsRefreshMs),
+            "typed_dns_resolver_config": Self.resolver(nameservers),
+        ]
+    }
+
+    private static func outlierDetection(_ detection: OutlierDetection) -> JSON {
+        func enforcing(_ count: Int) -> JSON { .number(count > 0 ? 100 : 0) }
+        return [
+            "consecutive_5xx": .number(detection.consecutive5xx),
+            "enforcing_consecutive_5xx": enforcing(detection.consecutive5xx),
+            "consecutive_gateway_failure": .number(detection.consecutiveGatewayFailure),
+            "enforcing_consecutive_gateway_failure": enforcing(detection.consecutiveGatewayFailure),
+            "consecutive_local_origin_failure": .number(detection.consecutiveLocalOriginFailure),
+            "enforcing_consecutive_local_origin_failure": enforcing(detection.consecutiveLocalOriginFailure),
+            "split_external_local_origin_errors": .bool(detection.splitsLocalOriginErrors),
+            "enforcing_success_rate": 0,
+            "enforcing_local_origin_success_rate": 0,
+            "interval": .duration(ms: detection.intervalMs),
+            "base_ejection_time": .duration(ms: detection.baseEjectionTimeMs),
+            "max_ejection_percent": .number(detection.maxEjectionPercent),
+        ]
+    }
+
     /// A name is asked for twice, a second and two apart: a resolver that stays silent delays the start by no more.
     static func resolver(_ nameservers: [IPEndpoint]) -> JSON? {
         if nameservers.isEmpty { return nil }
@@ -77,8 +131,7 @@ struct ClusterRendering {
             EnvoyRenderingError(place: "cluster '\(cluster.name)'", problem: problem, remedy: remedy)
         }
         switch cluster.discovery {
-        case .originalDestination: break
-        case .strictDNS: break
+        case .originalDestination, .strictDNS, .dynamicForwardProxy: break
         case .logicalDNS:
             // Envoy wants exactly one endpoint; a cluster without any has no hosts in either form.
             if cluster.endpoints.isEmpty { return .staticEndpoints }

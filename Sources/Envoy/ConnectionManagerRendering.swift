@@ -11,6 +11,8 @@ struct ConnectionManagerRendering {
     }
 
     let routes: Routes
+    /// Of the filter that resolves what clients ask for; nil where no cluster is made for it.
+    let dnsCache: JSON?
 
     func filter(_ manager: HTTPConnectionManager, accessLog: JSON?, attemptLog: JSON?) throws(EnvoyRenderingError)
         -> JSON
@@ -33,7 +35,8 @@ struct ConnectionManagerRendering {
             "stream_idle_timeout": "0s",
             "forward_client_cert_details": manager.clientCertificateForwarding.map { .string($0.details.rawValue) },
             "set_current_client_cert_details": manager.clientCertificateForwarding.flatMap(Self.certificateParts),
-            "http_filters": .array(Self.filters(of: manager, attemptLog: attemptLog)),
+            "common_http_protocol_options": manager.idleTimeoutMs.map { ["idle_timeout": .duration(ms: $0)] },
+            "http_filters": .array(filters(of: manager, attemptLog: attemptLog)),
         ]
         guard case .object(var fields) = literal else { return literal }
         switch routes {
@@ -68,7 +71,7 @@ struct ConnectionManagerRendering {
         "client_sampling": ["value": 0], "random_sampling": ["value": 0], "overall_sampling": ["value": 0],
     ]
 
-    private static func filters(of manager: HTTPConnectionManager, attemptLog: JSON?) -> [JSON] {
+    private func filters(of manager: HTTPConnectionManager, attemptLog: JSON?) -> [JSON] {
         var filters: [JSON] = []
         if !manager.requestHeadersToSet.isEmpty {
             let mutations = manager.requestHeadersToSet.map { header -> JSON in
@@ -92,6 +95,15 @@ struct ConnectionManagerRendering {
         for filter in manager.httpFilters ?? [] { filters.append(RBACRendering.filter(filter)) }
         // As in Istio, each connection manager has the filter, whether or not a route has a fault.
         filters.append(RouteActionRendering.faultFilterWithoutFaults)
+        filters.append(RouteActionRendering.corsFilter)
+        if manager.hasDynamicForwardProxy == true, let dnsCache {
+            filters.append([
+                "name": "envoy.filters.http.dynamic_forward_proxy",
+                "typed_config": .typed(
+                    "envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig",
+                    ["dns_cache_config": dnsCache]),
+            ])
+        }
         filters.append([
             "name": "envoy.filters.http.router",
             "typed_config": .typed(

@@ -32,13 +32,15 @@ struct EnvoyResources {
             directory.map { directory in .files { directory + "/" + Self.secretFile($0) } }
             ?? .inline(available: Set(known.map(\.name)))
         let transportSockets = TransportSocketRendering(secrets: secretSource)
-        let listenerRendering = ListenerRendering(
-            accessLog: try AccessLogRendering(configuration.accessLog),
-            connectionManagers: ConnectionManagerRendering(routes: source),
-            transportSockets: transportSockets)
         let clusterRendering = ClusterRendering(
             nameservers: configuration.nameservers, policyGenerations: policyGenerations,
             transportSockets: transportSockets)
+        let dnsCache = try configuration.clusters.first { $0.discovery == .dynamicForwardProxy }
+            .map { cluster throws(EnvoyRenderingError) in try clusterRendering.dnsCache(of: cluster) }
+        let listenerRendering = ListenerRendering(
+            accessLog: try AccessLogRendering(configuration.accessLog),
+            connectionManagers: ConnectionManagerRendering(routes: source, dnsCache: dnsCache),
+            transportSockets: transportSockets, dnsCache: dnsCache)
         var listeners: [JSON] = []
         for listener in configuration.listeners { listeners.append(try listenerRendering.listener(listener)) }
         var clusters: [JSON] = []

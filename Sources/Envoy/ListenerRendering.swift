@@ -6,6 +6,8 @@ struct ListenerRendering {
     let accessLog: AccessLogRendering
     let connectionManagers: ConnectionManagerRendering
     let transportSockets: TransportSocketRendering
+    /// What filters and clusters share that resolve what clients ask for; nil without such clusters.
+    let dnsCache: JSON?
 
     func listener(_ listener: Listener) throws(EnvoyRenderingError) -> JSON {
         guard let address = listener.addresses.first else {
@@ -92,12 +94,14 @@ struct ListenerRendering {
     ) throws(EnvoyRenderingError) -> JSON {
         let place = "chain '\(chain.name)' of listener '\(listener.name)'"
         let filter: JSON
+        var before: [JSON] = []
         switch chain.filter {
         case .httpConnectionManager(let manager):
             filter = try connectionManagers.filter(
                 manager, accessLog: accessLog.log(.http, of: chain, namesake: namesake, listener: listener.name),
                 attemptLog: accessLog.attemptLog(of: chain, namesake: namesake, listener: listener.name))
         case .tcpProxy(let proxy):
+            before = dynamicForwardProxy(proxy)
             filter = try tcpProxy(
                 proxy, accessLog: accessLog.log(.tcp, of: chain, namesake: namesake, listener: listener.name),
                 place: place)
@@ -106,11 +110,24 @@ struct ListenerRendering {
         if let context = chain.transportSocket { socket = try transportSockets.downstream(context, place: place) }
         return [
             "name": .string(chain.name), "filter_chain_match": Self.match(chain.match),
-            "filters": .array((chain.authorization ?? []).map(RBACRendering.networkFilter) + [filter]),
+            "filters": .array((chain.authorization ?? []).map(RBACRendering.networkFilter) + before + [filter]),
             "transport_socket": socket,
             "transport_socket_connect_timeout": socket.map { _ in
                 .duration(ms: chain.transportSocketConnectTimeoutMs ?? 15_000)
             },
+        ]
+    }
+
+    /// Resolves the SNI before the proxy asks for a host.
+    private func dynamicForwardProxy(_ proxy: TCPProxy) -> [JSON] {
+        guard let port = proxy.dynamicForwardProxyPort, let dnsCache else { return [] }
+        return [
+            [
+                "name": "envoy.filters.network.sni_dynamic_forward_proxy",
+                "typed_config": .typed(
+                    "envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.FilterConfig",
+                    ["dns_cache_config": dnsCache, "port_value": .number(Int(port))]),
+            ]
         ]
     }
 
@@ -148,6 +165,7 @@ struct ListenerRendering {
         if let limit = proxy.maxDownstreamConnectionDurationMs {
             fields["max_downstream_connection_duration"] = .duration(ms: limit)
         }
+        if proxy.hashesSourceIP == true { fields["hash_policy"] = [["source_ip": [:]]] }
         fields["access_log"] = accessLog
         fields["access_log_options"] = ["flush_access_log_on_start": true, "flush_access_log_on_connected": true]
         return [

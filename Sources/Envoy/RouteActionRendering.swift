@@ -9,6 +9,40 @@ enum RouteActionRendering {
     /// The filter itself: it does what routes say.
     static let faultFilterWithoutFaults: JSON = ["name": .string(faultFilter), "typed_config": .typed(faultType)]
 
+    private static let corsType = "envoy.extensions.filters.http.cors.v3"
+    /// The filter for pages of other origins: it, too, does what routes say.
+    static let corsFilter: JSON = ["name": "envoy.filters.http.cors", "typed_config": .typed("\(corsType).Cors")]
+
+    static func cors(_ policy: CorsPolicy) -> JSON {
+        func given(_ text: String) -> JSON? { text.isEmpty ? nil : .string(text) }
+        return .typed(
+            "\(corsType).CorsPolicy",
+            [
+                "allow_origin_string_match": .array(
+                    policy.allowOriginStringMatch.map { RouteMatchRendering.stringMatch($0) }),
+                "allow_methods": given(policy.allowMethods), "allow_headers": given(policy.allowHeaders),
+                "expose_headers": given(policy.exposeHeaders), "max_age": given(policy.maxAge),
+                "allow_credentials": .bool(policy.allowCredentials),
+                "forward_not_matching_preflights": .bool(policy.forwardNotMatchingPreflights),
+                "filter_enabled": ["default_value": fraction(1_000_000)],
+            ])
+    }
+
+    static func hashPolicy(_ policy: HashPolicy) -> JSON {
+        switch policy {
+        case .header(let name): ["header": ["header_name": .string(name)]]
+        case .sourceIP: ["connection_properties": ["source_ip": true]]
+        case .queryParameter(let name): ["query_parameter": ["name": .string(name)]]
+        case .cookie(let name, let ttl, let path):
+            [
+                "cookie": [
+                    "name": .string(name), "ttl": ttl.map { .duration(ms: $0) },
+                    "path": path.isEmpty ? nil : .string(path),
+                ]
+            ]
+        }
+    }
+
     static func redirect(_ redirect: RedirectAction, place: String) throws(EnvoyRenderingError) -> JSON {
         let codes = [
             301: "MOVED_PERMANENTLY", 302: "FOUND", 303: "SEE_OTHER", 307: "TEMPORARY_REDIRECT",

@@ -49,11 +49,11 @@ struct RouteRendering {
         case .forward(let action): result["route"] = try forward(action, place: place)
         }
         RouteActionRendering.add(route.headers, to: &result)
-        if let fault = route.fault {
-            result["typed_per_filter_config"] = [
-                RouteActionRendering.faultFilter: RouteActionRendering.fault(fault)
-            ]
-        }
+        let filters: [String: JSON] = [
+            RouteActionRendering.faultFilter: route.fault.map(RouteActionRendering.fault),
+            "envoy.filters.http.cors": route.cors.map(RouteActionRendering.cors),
+        ].compactMapValues(\.self)
+        if !filters.isEmpty { result["typed_per_filter_config"] = .object(filters) }
         return .object(result)
     }
 
@@ -66,6 +66,9 @@ struct RouteRendering {
         result["retry_policy"] = action.retries.flatMap(Self.retryPolicy)
         result["host_rewrite_literal"] = action.hostRewrite.map(JSON.string)
         RouteActionRendering.add(action.pathRewrite, to: &result)
+        if let policies = action.hashPolicies, !policies.isEmpty {
+            result["hash_policy"] = .array(policies.map(RouteActionRendering.hashPolicy))
+        }
         if let policies = action.requestMirrorPolicies, !policies.isEmpty {
             result["request_mirror_policies"] = .array(policies.map(RouteActionRendering.mirror))
         }

@@ -31,12 +31,16 @@ package enum ProxyDecision: Sendable, Equatable {
                     : "the external authorizer refused it (UAEX \(details))")
         } else if details == "direct_response" {
             self = .failed("its route answers by itself, with \(record.responseCode)")
+        } else if details == "cors_response" {
+            self = .failed("the corsPolicy of its route answers, with \(record.responseCode)")
         } else if flags.contains("FI") {
             self = .failed("the fault of its route answers, with \(record.responseCode) (FI)")
         } else if flags.contains("NC") {
             self = .failed("cluster not found (NC)")
         } else if flags.contains("UH") {
             self = .failed("no healthy upstream (UH)")
+        } else if flags.contains("DF") {
+            self = .failed("the requested name has no address (DF)")
         } else if flags.contains("UF") {
             let why = record.fields["upstream_transport_failure_reason"].map { ": \($0)" } ?? ""
             self = .failed("upstream connect failed (UF)\(why)")

@@ -53,7 +53,6 @@ enum UnsupportedFields {
             UnsupportedField("spec.servers[].tls.tlsCertificates"),
         ],
         "VirtualService": [
-            UnsupportedField("spec.http[].corsPolicy"),
             UnsupportedField("spec.tls[].match[].sourceSubnet"),
             UnsupportedField("spec.tcp[].match[].sourceSubnet"),
         ],
@@ -61,8 +60,6 @@ enum UnsupportedFields {
             + trafficPolicy(at: "spec.trafficPolicy.portLevelSettings[]")
             + trafficPolicy(at: "spec.subsets[].trafficPolicy.portLevelSettings[]"),
         "ServiceEntry": [
-            UnsupportedField(
-                "spec.resolution", .oneOf(["DYNAMIC_DNS"]), .unsupported, "resolution DYNAMIC_DNS is not supported yet"),
             UnsupportedField(
                 "spec.workloadSelector", .given, .unsupported, "workloadSelector of a ServiceEntry is not supported yet"
             ),
@@ -72,10 +69,6 @@ enum UnsupportedFields {
         "IstioOperator": [
             UnsupportedField("spec.components.egressGateways[].k8s.overlays"),
             UnsupportedField("spec.components.ingressGateways[].k8s.overlays"),
-        ],
-        "MeshConfig": [
-            UnsupportedField(
-                "h2UpgradePolicy", .oneOf(["UPGRADE"]), .unsupported, "upgrading to HTTP/2 is not supported yet")
         ],
         "Scenario": [
             UnsupportedField("spec.internet[].ports[].certificate"),
@@ -87,10 +80,7 @@ enum UnsupportedFields {
         [
             UnsupportedField("\(path).tunnel"),
             UnsupportedField("\(path).proxyProtocol"),
-            UnsupportedField("\(path).loadBalancer.consistentHash"),
             UnsupportedField("\(path).tls.caCrl"),
-            UnsupportedField(
-                "\(path).outlierDetection", .given, .warning, "outlier detection is not carried out"),
             UnsupportedField("\(path).retryBudget", .given, .warning, "retry budgets are not carried out"),
         ]
     }

@@ -13,6 +13,12 @@ package struct HostResolution: Sendable, Equatable {
     }
 }
 
+/// Why a name gave no address.
+package protocol HostResolutionFailure: Error {
+    /// In Envoy's words, with underscores: `cares_norecords:Domain_name_not_found`.
+    var details: String { get }
+}
+
 /// Resolves the endpoints' names of STRICT_DNS and LOGICAL_DNS clusters.
 package protocol HostResolver: Sendable {
     /// Asks for the addresses of `host`; the future fails when there is no answer or a negative one.

@@ -13,6 +13,9 @@ package struct Cluster: Codable, Equatable, Sendable {
         case strictDNS = "STRICT_DNS"
         /// The first address that the endpoint's name resolves to at connect time.
         case logicalDNS = "LOGICAL_DNS"
+        /// The address of whatever name the request's Host or the connection's SNI gives (Envoy's cluster type
+        /// `envoy.clusters.dynamic_forward_proxy`).
+        case dynamicForwardProxy = "DYNAMIC_FORWARD_PROXY"
     }
 
     /// Envoy: `extensions.upstreams.http.v3.HttpProtocolOptions`.
@@ -46,6 +49,12 @@ package struct Cluster: Codable, Equatable, Sendable {
     package var httpProtocolOptions: HTTPProtocolOptions?
     /// nil: LEAST_REQUEST.
     package var loadBalancing: LoadBalancingPolicy?
+    /// RING_HASH: Envoy's `minimum_ring_size`; nil: 1024.
+    package var minimumRingSize: Int?
+    /// MAGLEV: Envoy's `table_size`, a prime; nil: 65537.
+    package var maglevTableSize: Int?
+    /// nil: no host is ejected.
+    package var outlierDetection: OutlierDetection?
     package var circuitBreakers: CircuitBreakers?
     /// nil: a connection serves any number of requests.
     package var maxRequestsPerConnection: Int?

@@ -22,4 +22,11 @@ package enum LoadBalancingPolicy: String, Codable, Sendable {
     case leastRequest = "LEAST_REQUEST"
     case roundRobin = "ROUND_ROBIN"
     case random = "RANDOM"
+    /// By the request's hash, on a ring of the hosts' hashes.
+    case ringHash = "RING_HASH"
+    /// By the request's hash, in Maglev's table.
+    case maglev = "MAGLEV"
+
+    /// Whether hosts are chosen by a hash of what the client sends.
+    package var isConsistentHashing: Bool { self == .ringHash || self == .maglev }
 }

@@ -121,16 +121,24 @@ package struct TCPProxy: Codable, Equatable, Sendable {
     package var idleTimeoutMs: Int?
     /// nil: a connection lasts as long as its ends like.
     package var maxDownstreamConnectionDurationMs: Int?
+    /// Envoy's `hash_policy` with `source_ip`, for clusters that choose hosts by a hash; nil is no.
+    package var hashesSourceIP: Bool?
+    /// Envoy's filter `sni_dynamic_forward_proxy` in front: the SNI is resolved, and this port of it dialled.
+    package var dynamicForwardProxyPort: UInt16?
 
     package init(
         statPrefix: String, clusters: [WeightedCluster], idleTimeoutMs: Int? = nil,
-        maxDownstreamConnectionDurationMs: Int? = nil
+        maxDownstreamConnectionDurationMs: Int? = nil, hashesSourceIP: Bool? = nil,
+        dynamicForwardProxyPort: UInt16? = nil
     ) {
         self.statPrefix = statPrefix
         self.clusters = clusters
         self.idleTimeoutMs = idleTimeoutMs
         self.maxDownstreamConnectionDurationMs = maxDownstreamConnectionDurationMs
+        self.hashesSourceIP = hashesSourceIP
+        self.dynamicForwardProxyPort = dynamicForwardProxyPort
     }
+
     package init(cluster: String) {
         self.init(statPrefix: cluster, clusters: [WeightedCluster(name: cluster, weight: 1)])
     }
@@ -166,6 +174,11 @@ package struct HTTPConnectionManager: Codable, Equatable, Sendable {
     package var httpFilters: [HTTPFilter]?
     /// nil: `base`, Istio's default.
     package var pathNormalization: PathNormalizationMode?
+    /// Whether requests to clusters of `dynamicForwardProxy` have their Host resolved (Envoy's filter of that name);
+    /// nil is no.
+    package var hasDynamicForwardProxy: Bool?
+    /// How long a connection may be without a request. 0: for ever; nil: an hour, as Envoy has it.
+    package var idleTimeoutMs: Int?
 
     package init(
         statPrefix: String, routeConfiguration: String, serverName: String = "envoy",

@@ -40,6 +40,34 @@ package struct HeaderMutations: Codable, Equatable, Sendable {
     package var isEmpty: Bool { self == HeaderMutations() }
 }
 
+/// Envoy: `extensions.filters.http.cors.v3.CorsPolicy`: which pages of other origins may ask, and what they may see.
+package struct CorsPolicy: Codable, Equatable, Sendable {
+    package var allowOriginStringMatch: [StringMatch]
+    /// Comma separated, as the rest; empty: not told.
+    package var allowMethods: String
+    package var allowHeaders: String
+    package var exposeHeaders: String
+    /// Seconds; empty: not told.
+    package var maxAge: String
+    package var allowCredentials: Bool
+    /// Whether preflight requests of other origins go on to the destination.
+    package var forwardNotMatchingPreflights: Bool
+
+    package init(
+        allowOriginStringMatch: [StringMatch] = [], allowMethods: String = "", allowHeaders: String = "",
+        exposeHeaders: String = "", maxAge: String = "", allowCredentials: Bool = false,
+        forwardNotMatchingPreflights: Bool = true
+    ) {
+        self.allowOriginStringMatch = allowOriginStringMatch
+        self.allowMethods = allowMethods
+        self.allowHeaders = allowHeaders
+        self.exposeHeaders = exposeHeaders
+        self.maxAge = maxAge
+        self.allowCredentials = allowCredentials
+        self.forwardNotMatchingPreflights = forwardNotMatchingPreflights
+    }
+}
+
 /// Envoy: `config.route.v3.RedirectAction`; what is nil stays as the client asked.
 package struct RedirectAction: Codable, Equatable, Sendable {
     /// 301, 302, 303, 307 or 308.

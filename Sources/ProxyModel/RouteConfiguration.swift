@@ -43,11 +43,13 @@ package struct Route: Codable, Equatable, Sendable {
     package var decorator: String?
     package var headers: HeaderMutations?
     package var fault: HTTPFault?
+    package var cors: CorsPolicy?
     package var origin: ConfigurationOrigin?
 
     package init(
         name: String? = nil, match: RouteMatch = RouteMatch(), action: RouteAction, decorator: String? = nil,
-        headers: HeaderMutations? = nil, fault: HTTPFault? = nil, origin: ConfigurationOrigin? = nil
+        headers: HeaderMutations? = nil, fault: HTTPFault? = nil, cors: CorsPolicy? = nil,
+        origin: ConfigurationOrigin? = nil
     ) {
         self.name = name
         self.match = match
@@ -55,6 +57,7 @@ package struct Route: Codable, Equatable, Sendable {
         self.decorator = decorator
         self.headers = headers
         self.fault = fault
+        self.cors = cors
         self.origin = origin
     }
 }
@@ -117,10 +120,13 @@ package struct ForwardAction: Codable, Equatable, Sendable {
     package var hostRewrite: String?
     package var pathRewrite: PathRewrite?
     package var requestMirrorPolicies: [RequestMirrorPolicy]?
+    /// What chooses the host, in clusters that hash; nil: chance.
+    package var hashPolicies: [HashPolicy]?
 
     package init(
         clusters: [WeightedCluster], timeoutMs: Int = 0, retries: RetryPolicy? = nil, hostRewrite: String? = nil,
-        pathRewrite: PathRewrite? = nil, requestMirrorPolicies: [RequestMirrorPolicy]? = nil
+        pathRewrite: PathRewrite? = nil, requestMirrorPolicies: [RequestMirrorPolicy]? = nil,
+        hashPolicies: [HashPolicy]? = nil
     ) {
         self.clusters = clusters
         self.timeoutMs = timeoutMs
@@ -128,6 +134,7 @@ package struct ForwardAction: Codable, Equatable, Sendable {
         self.hostRewrite = hostRewrite
         self.pathRewrite = pathRewrite
         self.requestMirrorPolicies = requestMirrorPolicies
+        self.hashPolicies = hashPolicies
     }
 }
 

@@ -48,11 +48,11 @@ struct LaterManifestTests {
             metadata: {name: a}
             spec:
               hosts: [a.example]
-              http: [{cors_policy: {allowMethods: [GET]}, direct_response: {status: 200}}]
+              tls: [{match: [{sni_hosts: [a.example], source_subnet: 10.0.0.0/8}], route: [{destination: {host: a.example}}]}]
             """
         #expect(
             ManifestReader.read(text: text, file: "x").diagnostics.map(\.description) == [
-                "x:6:11: unsupported: spec.http[0].cors_policy of VirtualService is not supported yet"
+                "x:6:43: unsupported: spec.tls[0].match[0].source_subnet of VirtualService is not supported yet"
             ])
     }
 }
@@ -167,7 +167,9 @@ struct SmallValueTests {
                 rule: rule.trafficPolicy, subset: subset.flatMap { rule.subsets[$0].trafficPolicy }, port: port)
             let parts = [
                 policy?.tls?.mode.value.rawValue, policy?.connectionPool?.connectTimeoutMs.map(String.init),
-                policy?.loadBalancer?.value.rawValue,
+                policy?.loadBalancer.flatMap {
+                    if case .simple(let choice) = $0.value { choice.rawValue } else { nil }
+                },
             ]
             return parts.map { $0 ?? "-" }.joined(separator: " ")
         }

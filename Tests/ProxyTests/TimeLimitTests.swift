@@ -38,6 +38,28 @@ import Testing
 
     private static func pause(seconds: Double) { Thread.sleep(forTimeInterval: seconds) }
 
+    @Test("a client's connection without a request is closed after a while, not while an answer is awaited")
+    func clientIdle() async throws {
+        let origin = try Origin { socket in
+            while true {
+                if try socket.receiveMessage().head.isEmpty { return }
+                Self.pause(seconds: 0.5)
+                try socket.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            }
+        }
+        var manager = HTTPConnectionManager(statPrefix: "outbound_0.0.0.0_80", routeConfiguration: "80")
+        manager.idleTimeoutMs = 200
+        try await TestBench.run({
+            .http(at: $0, hosts: [.all()], clusters: [.fixed([origin.endpoint])], manager: manager)
+        }) { bench in
+            let client = try bench.connect()
+            try client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(try client.receiveMessage().body == "ok")
+            #expect(client.receivesNothing)
+            #expect(bench.proxy.statistic("http.outbound_0.0.0.0_80.downstream_cx_idle_timeout") == 1)
+        }
+    }
+
     @Test("a relayed connection on which nothing moves is closed, not one on which bytes trickle")
     func idle() async throws {
         try await Self.tcp(try Origin.echo(), idleMs: 400) { bench in

@@ -43,7 +43,7 @@ struct ProxyChoices: Sendable {
         let hosts: [String] =
             switch cluster.discovery {
             // Where the client went, it goes.
-            case .originalDestination: []
+            case .originalDestination, .dynamicForwardProxy: []
             case .staticEndpoints, .endpointDiscovery:
                 endpoints.compactMap { endpoint in
                     IPAddress(endpoint.host).map { "\(IPEndpoint($0, endpoint.port))" }

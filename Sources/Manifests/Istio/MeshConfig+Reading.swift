@@ -102,6 +102,8 @@ extension MeshConfig {
         }
         protocolDetectionTimeoutMs = field["protocolDetectionTimeout"]?.milliseconds
         trustDomainAliases = field["trustDomainAliases"]?.strings
+        h2UpgradePolicy = field["h2UpgradePolicy"]?.choice(of: ["DO_NOT_UPGRADE", "UPGRADE"])
+            .flatMap(TrafficPolicy.ConnectionPool.H2Upgrade.init)
         externalAuthorizers =
             field["extensionProviders"].map { $0.list.compactMap { ExternalAuthorizer(reading: $0) } }
         if let paths = field["pathNormalization"], paths.check("normalization") {

@@ -23,14 +23,15 @@ extension TrafficPolicy {
         }
     }
 
-    private static func loadBalancer(_ field: FieldReader) -> Located<SimpleLoadBalancer>? {
+    private static func loadBalancer(_ field: FieldReader) -> Located<LoadBalancer>? {
         guard field.check("simple consistentHash localityLbSetting warmupDurationSecs warmup") else { return nil }
+        let value = field["simple"]?.choice(SimpleLoadBalancer.self)
         if let hash = field["consistentHash"] {
             if field["simple"] != nil { hash.error("give only one of simple and consistentHash") }
-            hash.check("httpHeaderName httpCookie useSourceIp httpQueryParameterName ringHash maglev minimumRingSize")
+            return ConsistentHash(reading: hash).map { Located(.consistentHash($0), at: hash.location) }
         }
-        guard let simple = field["simple"], let value = simple.choice(SimpleLoadBalancer.self) else { return nil }
-        return Located(value, at: simple.location)
+        guard let simple = field["simple"], let value else { return nil }
+        return Located(.simple(value), at: simple.location)
     }
 }
 

@@ -9,6 +9,39 @@ package struct TrafficPolicy: Sendable, Equatable {
         case leastRequest = "LEAST_REQUEST"
     }
 
+    /// `LoadBalancerSettings`: one of `simple` and `consistentHash`.
+    package enum LoadBalancer: Sendable, Equatable {
+        case simple(SimpleLoadBalancer)
+        case consistentHash(ConsistentHash)
+    }
+
+    /// `ConsistentHashLB`: the same host for the same client, by what it sends.
+    package struct ConsistentHash: Sendable, Equatable {
+        package enum Key: Sendable, Equatable {
+            case header(String)
+            /// With a time to live, clients without the cookie are given one.
+            case cookie(name: String, path: String, ttlMs: Int?)
+            case sourceIP
+            case queryParameter(String)
+        }
+
+        package enum Algorithm: Sendable, Equatable {
+            /// nil: Envoy's 1024.
+            case ringHash(minimumRingSize: Int?)
+            /// nil: Envoy's 65537.
+            case maglev(tableSize: Int?)
+        }
+
+        /// nil: `useSourceIp: false`, which leaves the choice to chance.
+        package var key: Key?
+        package var algorithm: Algorithm
+
+        package init(key: Key?, algorithm: Algorithm = .ringHash(minimumRingSize: nil)) {
+            self.key = key
+            self.algorithm = algorithm
+        }
+    }
+
     package struct ConnectionPool: Sendable, Equatable {
         package struct KeepAlive: Sendable, Equatable {
             package var probes: Int?
@@ -60,7 +93,7 @@ package struct TrafficPolicy: Sendable, Equatable {
         package init() {}
     }
 
-    package var loadBalancer: Located<SimpleLoadBalancer>?
+    package var loadBalancer: Located<LoadBalancer>?
     package var connectionPool: ConnectionPool?
     package var outlierDetection: OutlierDetection?
     package var tls: ClientTLSSettings?
@@ -69,7 +102,7 @@ package struct TrafficPolicy: Sendable, Equatable {
     package var location: SourceLocation
 
     package init(
-        loadBalancer: Located<SimpleLoadBalancer>? = nil, connectionPool: ConnectionPool? = nil,
+        loadBalancer: Located<LoadBalancer>? = nil, connectionPool: ConnectionPool? = nil,
         outlierDetection: OutlierDetection? = nil, tls: ClientTLSSettings? = nil,
         portLevelSettings: [PortTrafficPolicy] = [], location: SourceLocation
     ) {

@@ -119,6 +119,32 @@ extension VirtualService {
         }
     }
 
+    /// `CorsPolicy`: which pages of other origins may ask.
+    package struct CorsPolicy: Sendable, Equatable {
+        package var allowOrigins: [StringMatch]
+        package var allowMethods: [String]
+        package var allowHeaders: [String]
+        package var exposeHeaders: [String]
+        package var maxAgeMs: Int?
+        package var allowCredentials: Bool
+        /// `unmatchedPreflights`: whether those of other origins go on to the destination.
+        package var forwardsUnmatchedPreflights: Bool
+
+        package init(
+            allowOrigins: [StringMatch] = [], allowMethods: [String] = [], allowHeaders: [String] = [],
+            exposeHeaders: [String] = [], maxAgeMs: Int? = nil, allowCredentials: Bool = false,
+            forwardsUnmatchedPreflights: Bool = true
+        ) {
+            self.allowOrigins = allowOrigins
+            self.allowMethods = allowMethods
+            self.allowHeaders = allowHeaders
+            self.exposeHeaders = exposeHeaders
+            self.maxAgeMs = maxAgeMs
+            self.allowCredentials = allowCredentials
+            self.forwardsUnmatchedPreflights = forwardsUnmatchedPreflights
+        }
+    }
+
     /// A destination that gets copies; its answers are ignored.
     package struct Mirror: Sendable, Equatable {
         package var destination: Destination
@@ -206,6 +232,7 @@ extension VirtualService {
         package var fault: Fault?
         package var mirrors: [Mirror]
         package var headers: HeaderOperations?
+        package var corsPolicy: CorsPolicy?
         package var location: SourceLocation
 
         package init(

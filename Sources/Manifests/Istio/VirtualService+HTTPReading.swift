@@ -20,6 +20,7 @@ extension VirtualService.HTTPRoute {
         retries = field["retries"].flatMap { VirtualService.Retries(reading: $0) }
         fault = field["fault"].flatMap { VirtualService.Fault(reading: $0) }
         headers = field["headers"].flatMap { VirtualService.HeaderOperations(reading: $0) }
+        corsPolicy = field["corsPolicy"].flatMap { VirtualService.CorsPolicy(reading: $0) }
         mirrors = Self.mirrors(field)
         validate(field)
     }

@@ -72,7 +72,7 @@ struct AddressAllocator: Sendable {
 
 extension ServiceEntry {
     fileprivate var isAllocatedAddresses: Bool {
-        addresses.isEmpty && resolution != .none
+        addresses.isEmpty && ![.none, .dynamicDNS].contains(resolution)
             && metadata.labels[AddressAllocator.optOutLabel]?.lowercased() != "false"
     }
 }

@@ -12,8 +12,9 @@ struct ClusterPass {
                 for: service.hostname, serviceNamespace: service.namespace, client: context.namespace,
                 labels: context.labels)
             return service.ports.filter { $0.protocol != .udp }.flatMap { port in
+                // What is resolved per request has no endpoints that subsets could be of.
                 [cluster(service, port, rule: rule, subset: nil, origin: port.origin)]
-                    + (rule?.subsets ?? []).map { subset, origin in
+                    + (service.resolution == .dynamicDNS ? [] : rule?.subsets ?? []).map { subset, origin in
                         cluster(service, port, rule: rule, subset: subset, origin: origin)
                     }
             }
@@ -67,9 +68,10 @@ struct ClusterPass {
         case .kubernetes, .fixed: cluster.discovery = .endpointDiscovery
         case .dns: cluster.discovery = .strictDNS
         case .dnsRoundRobin: cluster.discovery = .logicalDNS
+        case .dynamicDNS: cluster.discovery = .dynamicForwardProxy
         }
-        apply(policy, to: &cluster)
-        let encryption = UpstreamTLSPass(
+        apply(policy, to: &cluster, port: port)
+        var encryption = UpstreamTLSPass(
             context: context, service: service, port: port, rule: rule, subset: subset?.name)
         guard cluster.discovery != .originalDestination else {
             encryption.encrypt(&cluster, policy: policy)
@@ -89,19 +91,59 @@ struct ClusterPass {
         return cluster
     }
 
-    private func apply(_ policy: TrafficPolicy?, to cluster: inout ProxyModel.Cluster) {
-        switch policy?.loadBalancer?.value {
-        case .roundRobin: cluster.loadBalancing = .roundRobin
-        case .random: cluster.loadBalancing = .random
-        // Whatever the service's endpoints are, the client's choice counts.
-        case .passthrough: cluster.discovery = .originalDestination
-        case .leastConnection, .leastRequest, .unspecified, nil: break
-        }
-        guard let pool = policy?.connectionPool else { return }
-        ConnectionPoolPass.apply(pool, to: &cluster)
-        if pool.h2UpgradePolicy == .upgrade {
+    private func apply(_ policy: TrafficPolicy?, to cluster: inout ProxyModel.Cluster, port: RegistryService.Port) {
+        if cluster.discovery != .dynamicForwardProxy { choose(policy?.loadBalancer?.value, in: &cluster) }
+        cluster.outlierDetection = policy?.outlierDetection.map(Self.outlierDetection)
+        if let pool = policy?.connectionPool { ConnectionPoolPass.apply(pool, to: &cluster) }
+        if isUpgraded(policy?.connectionPool?.h2UpgradePolicy, port) {
             cluster.httpProtocolOptions = .http2
             cluster.maxConcurrentStreams = nil
+        }
+    }
+
+    private func choose(_ balancer: TrafficPolicy.LoadBalancer?, in cluster: inout ProxyModel.Cluster) {
+        switch balancer {
+        case .simple(.roundRobin): cluster.loadBalancing = .roundRobin
+        case .simple(.random): cluster.loadBalancing = .random
+        // Whatever the service's endpoints are, the client's choice counts.
+        case .simple(.passthrough): cluster.discovery = .originalDestination
+        case .simple(.leastConnection), .simple(.leastRequest), .simple(.unspecified), nil: break
+        case .consistentHash(let hash):
+            switch hash.algorithm {
+            case .ringHash(let size):
+                cluster.loadBalancing = .ringHash
+                cluster.minimumRingSize = size
+            case .maglev(let size):
+                cluster.loadBalancing = .maglev
+                cluster.maglevTableSize = size
+            }
+        }
+    }
+
+    private static func outlierDetection(_ asked: TrafficPolicy.OutlierDetection) -> OutlierDetection {
+        var result = OutlierDetection()
+        result.consecutive5xx = asked.consecutive5xxErrors ?? result.consecutive5xx
+        result.consecutiveGatewayFailure = asked.consecutiveGatewayErrors ?? result.consecutiveGatewayFailure
+        result.splitsLocalOriginErrors = asked.splitExternalLocalOriginErrors ?? false
+        // 0 says nothing, as in the API.
+        if let failures = asked.consecutiveLocalOriginFailures, failures > 0 {
+            result.consecutiveLocalOriginFailure = failures
+        }
+        result.intervalMs = asked.intervalMs ?? result.intervalMs
+        result.baseEjectionTimeMs = asked.baseEjectionTimeMs ?? result.baseEjectionTimeMs
+        if let percent = asked.maxEjectionPercent, percent > 0 { result.maxEjectionPercent = percent }
+        result.healthyPanicThreshold = asked.minHealthPercent ?? 0
+        return result
+    }
+
+    /// A rule's word counts for every port, the mesh's for those that are HTTP for sure.
+    private func isUpgraded(
+        _ asked: TrafficPolicy.ConnectionPool.H2Upgrade?, _ port: RegistryService.Port
+    ) -> Bool {
+        switch asked {
+        case .upgrade: true
+        case .doNotUpgrade: false
+        case .default, nil: context.mesh.h2UpgradePolicy == .upgrade && port.protocol.isHTTP
         }
     }
 }

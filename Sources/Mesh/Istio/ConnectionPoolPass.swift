@@ -16,7 +16,16 @@ struct ConnectionPoolPass {
         let pool = rule?.trafficPolicy?.connectionPool
         return TCPProxy(
             statPrefix: statPrefix, clusters: clusters, idleTimeoutMs: pool?.tcpIdleTimeoutMs,
-            maxDownstreamConnectionDurationMs: pool?.maxConnectionDurationMs)
+            maxDownstreamConnectionDurationMs: pool?.maxConnectionDurationMs,
+            hashesSourceIP: clusters.first.flatMap { ConsistentHashPass(context: context).hashesSourceIP($0.name) },
+            dynamicForwardProxyPort: dynamicForwardProxyPort(clusters, service))
+    }
+
+    /// Where the one destination is resolved per connection; gateways have no filter that would.
+    private func dynamicForwardProxyPort(_ clusters: [WeightedCluster], _ service: RegistryService?) -> UInt16? {
+        guard !context.isRouter, clusters.count == 1, let service, service.resolution == .dynamicDNS else { return nil }
+        return clusters[0].name.split(separator: "|", omittingEmptySubsequences: false).dropFirst().first
+            .flatMap { UInt16($0) }
     }
 
     /// What holds for a sidecar's own port: whoever limits the clients of a service limits its pods, too.

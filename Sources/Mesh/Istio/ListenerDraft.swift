@@ -8,6 +8,8 @@ struct ListenerDraft {
     struct HTTPSide {
         var routeConfiguration: String
         var origin: Origin
+        /// Whether some of its hosts are resolved per request.
+        var resolvesHosts = false
     }
 
     var name: String

@@ -102,6 +102,7 @@ struct ListenerPass {
         if draft.http == nil {
             draft.http = ListenerDraft.HTTPSide(routeConfiguration: table, origin: port.origin)
         }
+        if service.resolution == .dynamicDNS { draft.http?.resolvesHosts = true }
         if binding == .wildcard { result.tablePorts.insert(port.number) }
         drafts[Key(binding: binding, port: port.number)] = draft
     }
@@ -200,11 +201,12 @@ struct ListenerPass {
             let match = FilterChainMatch(
                 transportProtocol: .rawBuffer,
                 applicationProtocols: (context.isIstio10 ? ["http/1.0"] : []) + ["http/1.1", "h2c"])
-            let manager = HTTPConnectionManager(
+            var manager = HTTPConnectionManager(
                 statPrefix: "outbound_\(draft.name)", routeConfiguration: http.routeConfiguration,
                 serverHeader: context.mesh.proxyHeaders.serverDisabled == true ? .passThrough : .overwrite,
                 generatesRequestID: context.mesh.proxyHeaders.requestIDDisabled != true,
                 propagatesDecorator: context.isIstio10)
+            if http.resolvesHosts { manager.hasDynamicForwardProxy = true }
             all.append(
                 FilterChain(
                     name: "\(draft.name)_http", match: match, filter: .httpConnectionManager(manager),

@@ -14,6 +14,8 @@ struct RegistryService {
         case fixed
         case dns
         case dnsRoundRobin
+        /// The address of the name that the client's Host or SNI gives.
+        case dynamicDNS
     }
 
     struct Endpoint: Equatable {

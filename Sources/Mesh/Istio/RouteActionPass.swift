@@ -41,6 +41,16 @@ struct RouteActionPass {
             })
     }
 
+    static func cors(_ asked: VirtualService.CorsPolicy) -> CorsPolicy {
+        CorsPolicy(
+            allowOriginStringMatch: asked.allowOrigins.map(\.modelled),
+            allowMethods: asked.allowMethods.joined(separator: ","),
+            allowHeaders: asked.allowHeaders.joined(separator: ","),
+            exposeHeaders: asked.exposeHeaders.joined(separator: ","),
+            maxAge: asked.maxAgeMs.map { String($0 / 1000) } ?? "", allowCredentials: asked.allowCredentials,
+            forwardNotMatchingPreflights: asked.forwardsUnmatchedPreflights)
+    }
+
     /// How many of a million; Istio cuts what is finer, too.
     static func perMillion(_ percentage: Double) -> Int { Int(percentage * 10_000) }
 

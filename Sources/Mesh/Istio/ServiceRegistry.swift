@@ -27,14 +27,6 @@ struct ServiceRegistry {
         }
         for entry in resources.resources(ServiceEntry.self) {
             let age = ages[entry.id] ?? Int.max
-            if entry.resolution == .dynamicDNS {
-                diagnostics.append(
-                    Diagnostic(
-                        .unsupported,
-                        "ServiceEntry \(entry.metadata.namespace)/\(entry.metadata.name): resolution DYNAMIC_DNS",
-                        remedy: "name the hosts and use DNS", at: entry.metadata.location))
-                continue
-            }
             for host in entry.hosts {
                 warnOfPartialWildcard(host, in: entry)
                 var service = Self.service(entry, host: host.value, selection: selection, pods: pods)
@@ -85,10 +77,16 @@ struct ServiceRegistry {
                 RegistryService.Port(
                     number: port.port.number, name: port.port.name, protocol: selection.protocolOf(port.port),
                     targetPort: nil,
-                    endpoints: port.endpoints.map {
-                        let pod = pods.pod(at: $0.address)
+                    endpoints: port.endpoints.compactMap { endpoint in
+                        let pod = pods.pod(at: endpoint.address)
+                        // A sidecar that does not capture IPv6 takes no mutual TLS there: its application would get it.
+                        if endpoint.address.family == .ipv6, let pod, pod.hasSidecar, pod.capture?.isIPv6On == false,
+                            pod.addresses.contains(where: { $0.family == .ipv4 })
+                        {
+                            return nil
+                        }
                         return RegistryService.Endpoint(
-                            host: $0.address.description, port: $0.port, labels: pod?.labels ?? [:],
+                            host: endpoint.address.description, port: endpoint.port, labels: pod?.labels ?? [:],
                             speaksMutualTLS: pod?.speaksMutualTLS ?? false)
                     },
                     origin: service.origin(at: port.port.location))
@@ -104,10 +102,11 @@ struct ServiceRegistry {
         let metadata = entry.metadata
         let resolution: RegistryService.Resolution =
             switch entry.resolution {
-            case .none, .dynamicDNS: .passthrough
+            case .none: .passthrough
             case .static: .fixed
             case .dns: .dns
             case .dnsRoundRobin: .dnsRoundRobin
+            case .dynamicDNS: .dynamicDNS
             }
         return RegistryService(
             hostname: host.lowercased(), name: metadata.name, namespace: metadata.namespace, exportTo: entry.exportTo,

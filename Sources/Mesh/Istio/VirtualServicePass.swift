@@ -36,7 +36,7 @@ struct VirtualServicePass {
             action: .forward(
                 ForwardAction(
                     clusters: [WeightedCluster(name: cluster)], timeoutMs: context.defaultTimeoutMs,
-                    retries: retries(nil))),
+                    retries: retries(nil), hashPolicies: ConsistentHashPass(context: context).policies(of: [cluster]))),
             decorator: "\(service.hostname):\(port.number)/*", origin: port.origin.description)
     }
 
@@ -133,6 +133,7 @@ struct VirtualServicePass {
             name: name, match: matching, action: action(rule, clusters: clusters, of: service, port: port),
             decorator: target + Self.decoratedPath(matching.path), headers: RouteActionPass.headers(rule),
             fault: rule.fault.map(RouteActionPass.fault),
+            cors: rule.route.isEmpty ? nil : rule.corsPolicy.map(RouteActionPass.cors),
             origin: service.rule.origin(at: rule.location).description)
     }
 
@@ -153,7 +154,8 @@ struct VirtualServicePass {
                 clusters: clusters, timeoutMs: rule.timeoutMs ?? context.defaultTimeoutMs,
                 retries: retries(rule.retries), hostRewrite: RouteActionPass.hostRewrite(rule),
                 pathRewrite: RouteActionPass.pathRewrite(rule.rewrite),
-                requestMirrorPolicies: mirrors.isEmpty ? nil : mirrors))
+                requestMirrorPolicies: mirrors.isEmpty ? nil : mirrors,
+                hashPolicies: ConsistentHashPass(context: context).policies(of: clusters.map(\.name))))
     }
 
     private func retries(_ asked: VirtualService.Retries?) -> RetryPolicy? {
@@ -203,7 +205,8 @@ struct VirtualServicePass {
 }
 
 extension VirtualService.StringMatch {
-    fileprivate var modelled: ProxyModel.StringMatch {
+    /// The same in the proxy's terms.
+    var modelled: ProxyModel.StringMatch {
         switch self {
         case .exact(let text): .exact(text)
         case .prefix(let text): .prefix(text)

@@ -97,7 +97,8 @@ struct AdminPages {
             ("cx_total", "\(counted.connections)"), ("rq_active", "\(host.active)"),
             ("rq_error", "\(counted.errors)"), ("rq_success", "\(counted.successes)"),
             ("rq_timeout", "\(counted.timeouts)"), ("rq_total", "\(counted.requests)"), ("hostname", ""),
-            ("health_flags", "healthy"), ("weight", "\(host.weight)"), ("region", ""), ("zone", ""),
+            ("health_flags", host.isEjected ? "/failed_outlier_check" : "healthy"), ("weight", "\(host.weight)"),
+            ("region", ""), ("zone", ""),
             ("sub_zone", ""), ("canary", "false"), ("priority", "0"), ("success_rate", "-1"),
             ("local_origin_success_rate", "-1"),
         ]

@@ -10,16 +10,33 @@ final class ClusterRuntime: @unchecked Sendable {
     private var hosts: [UpstreamHost] = []
     private var originalHosts: [IPEndpoint: UpstreamHost] = [:]
     private var names: NameResolution?
+    /// Of names that clients ask for; nil where the cluster's endpoints are known.
+    private var dynamicHosts: DynamicHosts?
+    private var detector: OutlierDetector?
+    /// For choices by hash, of the hosts that may be chosen; nil: to be made.
+    private var hashTable: HashTable?
     private var next = 0
     private let resolver: any HostResolver
     private let loop: any EventLoop
+    private let statistics: ProxyStatistics
 
     init(_ model: Cluster, resolver: any HostResolver, loop: any EventLoop, statistics: ProxyStatistics) {
         self.model = model
         self.resolver = resolver
         self.loop = loop
+        self.statistics = statistics
         counters = ClusterCounters(statistics, cluster: model.name)
         discover()
+        detect()
+    }
+
+    private func detect() {
+        detector?.stop()
+        detector = model.outlierDetection.map { detection in
+            OutlierDetector(
+                detection, counters: OutlierCounters(statistics, cluster: model.name), loop: loop,
+                hosts: { [weak self] in self?.hosts ?? [] }, changed: { [weak self] in self?.hashTable = nil })
+        }
     }
 
     /// Follows a changed model; hosts that stay keep their connections, names that stay keep their addresses.
@@ -33,25 +50,32 @@ final class ClusterRuntime: @unchecked Sendable {
             old.transportSocket == model.transportSocket && old.transportSocketMatches == model.transportSocketMatches
             && old.endpoints.map(\.metadata) == model.endpoints.map(\.metadata)
         if !sameTransport { closeIdle() }
+        hashTable = nil
         if !sameNames || model.discovery.isStatic { discover() }
+        if old.outlierDetection != model.outlierDetection { detect() }
     }
 
     /// What can be reached is another matter now: asks again for names that gave no address, and keeps no connection.
     func meetNewPolicies() {
         names?.askAgain()
+        dynamicHosts?.forgetFailures()
         closeIdle()
     }
 
     private func closeIdle() {
         for host in hosts { host.closeIdle() }
         for host in originalHosts.values { host.closeIdle() }
+        for host in dynamicHosts?.hosts ?? [] { host.closeIdle() }
     }
 
     /// The cluster is gone from the configuration.
     func retire() {
         names?.stop()
         names = nil
+        detector?.stop()
+        detector = nil
         setHosts([])
+        dynamicHosts?.retire()
         for host in originalHosts.values { host.retire() }
         originalHosts = [:]
     }
@@ -61,23 +85,51 @@ final class ClusterRuntime: @unchecked Sendable {
         if let names, !names.isComplete, hosts.isEmpty { names.whenComplete(body) } else { body() }
     }
 
+    /// Calls `body` once a name that a client asks for is resolved, or can't be.
+    func resolve(_ name: DynamicHostName, then body: @escaping () -> Void) {
+        guard let dynamicHosts else { return body() }
+        dynamicHosts.load(name, model: model, then: body)
+    }
+
+    /// Why a name that was asked for has no address.
+    func resolutionFailure(of name: DynamicHostName) -> String? { dynamicHosts?.failure(name) }
+
+    /// What became of an attempt with the host.
+    func report(_ result: HostResult, of host: UpstreamHost) { detector?.put(result, for: host) }
+
     /// A host for a connection dialled to `destination`; nil when there is none. Hosts of `failed` are a last resort.
-    func pick(for destination: IPEndpoint, avoiding failed: Set<IPEndpoint> = []) -> UpstreamHost? {
+    ///
+    /// - Parameters:
+    ///   - hash: of what the client sends; nil leaves it to chance, where hosts are chosen by hash.
+    ///   - name: what the client asks for, where that is resolved.
+    func pick(
+        for destination: IPEndpoint, avoiding failed: Set<IPEndpoint> = [], hash: UInt64? = nil,
+        name: DynamicHostName? = nil
+    ) -> UpstreamHost? {
         if model.discovery == .originalDestination { return originalHost(destination) }
-        let fresh = failed.isEmpty ? hosts : hosts.filter { !failed.contains($0.endpoint) }
-        let candidates = fresh.isEmpty ? hosts : fresh
+        if let dynamicHosts { return name.flatMap(dynamicHosts.host) }
+        let usable = usableHosts
+        if model.loadBalancing?.isConsistentHashing == true { return pick(by: hash, of: usable, avoiding: failed) }
+        let fresh = failed.isEmpty ? usable : usable.filter { !failed.contains($0.endpoint) }
+        let candidates = fresh.isEmpty ? usable : fresh
         guard let first = candidates.first else { return nil }
         if candidates.count == 1 { return first }
         let isWeighted = candidates.contains { $0.weight != first.weight }
         switch model.loadBalancing {
         case .random: return pickRandomly(candidates)
         case .roundRobin: return isWeighted ? pickWeighted(candidates) : pickNext(candidates)
-        case .leastRequest, nil: return isWeighted ? pickWeighted(candidates) : pickLeastActive(candidates)
+        case .leastRequest, .ringHash, .maglev, nil:
+            return isWeighted ? pickWeighted(candidates) : pickLeastActive(candidates)
         }
     }
 
-    /// All hosts: those of the configuration, and those that clients dialled themselves.
-    var allHosts: [UpstreamHost] { hosts + originalHosts.values.sorted { $0.endpoint < $1.endpoint } }
+    /// All hosts: those of the configuration, and those that clients dialled or asked for themselves.
+    var allHosts: [UpstreamHost] {
+        hosts + (Array(originalHosts.values) + (dynamicHosts?.hosts ?? [])).sorted { $0.endpoint < $1.endpoint }
+    }
+
+    /// Of a name without one, where names are resolved.
+    var defaultPort: UInt16 { model.transportSocket == nil ? 80 : 443 }
 
     /// Whether requests of `version` go upstream with HTTP/2.
     func usesHTTP2(for version: HTTPProtocol) -> Bool {
@@ -91,6 +143,32 @@ final class ClusterRuntime: @unchecked Sendable {
     /// The address to connect from; nil leaves it to the kernel.
     func sourceAddress(for family: IPFamily) -> IPAddress? {
         model.sourceAddresses.first { $0.family == family }
+    }
+
+    /// The hosts that are not ejected; all of them where too few would be left.
+    private var usableHosts: [UpstreamHost] {
+        guard let detection = model.outlierDetection, hosts.contains(where: \.isEjected) else { return hosts }
+        let healthy = hosts.filter { !$0.isEjected }
+        return healthy.count * 100 < detection.healthyPanicThreshold * hosts.count ? hosts : healthy
+    }
+
+    /// Hosts that failed before are passed by as often as Envoy does (`host_selection_retry_max_attempts`).
+    private func pick(
+        by hash: UInt64?, of usable: [UpstreamHost], avoiding failed: Set<IPEndpoint>
+    ) -> UpstreamHost? {
+        if hashTable == nil {
+            hashTable = HashTable(
+                usable.map { HashTable.Host(key: $0.endpoint.description, weight: $0.weight) }, cluster: model)
+        }
+        guard let hashTable, !usable.isEmpty else { return nil }
+        let hash = hash ?? UInt64.random(in: 0...UInt64.max)
+        var host: UpstreamHost?
+        for attempt in 0...(failed.isEmpty ? 0 : 5) {
+            let found = usable[hashTable.host(for: hash, attempt: attempt)]
+            host = found
+            if !failed.contains(found.endpoint) { break }
+        }
+        return host
     }
 
     private func pickLeastActive(_ candidates: [UpstreamHost]) -> UpstreamHost? {
@@ -133,8 +211,15 @@ final class ClusterRuntime: @unchecked Sendable {
     private func discover() {
         names?.stop()
         names = nil
+        if model.discovery != .dynamicForwardProxy {
+            dynamicHosts?.retire()
+            dynamicHosts = nil
+        }
         switch model.discovery {
         case .originalDestination: setHosts([])
+        case .dynamicForwardProxy:
+            setHosts([])
+            if dynamicHosts == nil { dynamicHosts = DynamicHosts(resolver: resolver, loop: loop) }
         case .staticEndpoints, .endpointDiscovery:
             setHosts(
                 model.endpoints.compactMap { endpoint in
@@ -154,7 +239,11 @@ final class ClusterRuntime: @unchecked Sendable {
             old.first { $0.endpoint == endpoint && $0.weight == max(weight, 1) }
                 ?? UpstreamHost(endpoint, weight: weight)
         }
-        for host in old where !hosts.contains(where: { $0 === host }) { host.retire() }
+        hashTable = nil
+        for host in old where !hosts.contains(where: { $0 === host }) {
+            detector?.forget(host)
+            host.retire()
+        }
     }
 }
 

@@ -24,6 +24,9 @@ final class UpstreamHost: @unchecked Sendable {
     var counted = Counts()
     /// For smooth weighted round robin.
     var credit = 0
+    var health = HostHealth()
+    /// Out of its cluster for a while, for its failures.
+    var isEjected: Bool { health.ejectedAt != nil }
     private var idle: [HTTPUpstreamConnection] = []
     /// Requests that may not have a connection of their own, the first one first.
     private var waiting: [UpstreamRequest] = []

@@ -46,12 +46,14 @@ package struct CompiledRoute: Sendable {
 
     package let model: Route
     let pathRewrite: CompiledPathRewrite?
+    let cors: CompiledCorsPolicy?
     private let path: CompiledStringMatch?
     private let headers: [Field]
     private let queryParameters: [Field]
 
     init(_ model: Route) throws {
         self.model = model
+        cors = try model.cors.map(CompiledCorsPolicy.init)
         if case .forward(let action) = model.action {
             pathRewrite = try action.pathRewrite.map { try CompiledPathRewrite($0, match: model.match.path) }
         } else {

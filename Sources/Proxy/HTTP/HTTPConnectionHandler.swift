@@ -14,6 +14,8 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
 
     /// How long a client may take to close a connection that it was told is over (Envoy: `delayed_close_timeout`).
     private static let lingerTime = TimeAmount.seconds(1)
+    /// Envoy's default.
+    static let defaultIdleTimeoutMs = 3_600_000
     /// How much Envoy reads at once (`per_connection_buffer_limit_bytes`).
     private static let readLimit = 1 << 20
     /// Bodies up to this size are copied behind what is written already.
@@ -43,6 +45,7 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
     private var isReading = false
     private var isFirstRead = true
     private(set) var isDraining = false
+    private var idleTimer: IdleTimer?
 
     private init(_ manager: HTTPConnectionManager, _ downstream: DownstreamConnection, _ worker: ProxyWorker) {
         self.manager = manager
@@ -58,7 +61,18 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
     ) throws {
         let handler = HTTPConnectionHandler(manager, connection, worker)
         connection.peer = handler
+        handler.startIdleTimer()
         try channel.pipeline.syncOperations.addHandler(handler)
+    }
+
+    private func startIdleTimer() {
+        let limit = manager.idleTimeoutMs ?? Self.defaultIdleTimeoutMs
+        idleTimer = IdleTimer(limitMs: limit, loop: worker.loop) { [weak self] in
+            guard let self, !self.isClosing else { return }
+            self.counters.idleTimeouts.add()
+            self.isClosing = true
+            self.drainThenClose(.all)
+        }
     }
 
     // MARK: Inbound
@@ -115,6 +129,7 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
 
     func channelInactive(context: ChannelHandlerContext) {
         isClosing = true
+        idleTimer?.stop()
         stream?.abort()
         worker.unregister(downstream)
     }
@@ -131,6 +146,7 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
             context.close(promise: nil)
             return
         }
+        idleTimer?.stop()
         context.fireChannelRead(data)
         context.fireChannelReadComplete()
         context.pipeline.syncOperations.removeHandler(self, promise: nil)
@@ -220,7 +236,10 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
         if bytes.readableBytes > 0 { stream?.receiveBody(bytes) }
     }
 
-    private func makeStream() -> HTTPStream { HTTPStream(connection: self, worker: worker, manager: manager) }
+    private func makeStream() -> HTTPStream {
+        idleTimer?.isBusy = true
+        return HTTPStream(connection: self, worker: worker, manager: manager)
+    }
 
     /// A kept connection's next request follows the newest version of its filter chain.
     private func followConfiguration() {
@@ -234,6 +253,7 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
     func streamEnded(keepAlive: Bool, broken: Bool) {
         let isWhole = stream?.isWhole ?? false
         stream = nil
+        idleTimer?.isBusy = false
         if isClosing { return }
         if broken || !keepAlive || isTunnel {
             isClosing = true

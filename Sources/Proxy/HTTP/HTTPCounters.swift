@@ -7,6 +7,9 @@ final class HTTPCounters {
     let directResponses: Counter
     let delaysInjected: Counter
     let abortsInjected: Counter
+    let originValid: Counter
+    let originInvalid: Counter
+    let idleTimeouts: Counter
 
     init(_ statistics: ProxyStatistics, prefix: String) {
         connections = statistics.counter("http.\(prefix).downstream_cx_total")
@@ -16,5 +19,8 @@ final class HTTPCounters {
         directResponses = statistics.counter("http.\(prefix).rq_direct_response")
         delaysInjected = statistics.counter("http.\(prefix).fault.delays_injected")
         abortsInjected = statistics.counter("http.\(prefix).fault.aborts_injected")
+        originValid = statistics.counter("http.\(prefix).cors.origin_valid")
+        originInvalid = statistics.counter("http.\(prefix).cors.origin_invalid")
+        idleTimeouts = statistics.counter("http.\(prefix).downstream_cx_idle_timeout")
     }
 }

@@ -21,6 +21,10 @@ final class HTTPStream: @unchecked Sendable {
     private var router: Router?
     private var delayTimer: Scheduled<Void>?
     private var durationTimer: Scheduled<Void>?
+    /// nil where the route has no policy for other origins, or the request comes from none.
+    private var crossOrigin: CrossOrigin?
+    /// The answer is not the router's: the route's changes are not for it.
+    private var isPreflight = false
     /// What an authorizer adds to the response.
     private var responseFields: [HTTPFields.Field] = []
     private var sentHead = false
@@ -295,6 +299,15 @@ final class HTTPStream: @unchecked Sendable {
     }
 
     private func act(on request: HTTPRequest, _ route: CompiledRoute, in virtualHost: VirtualHost) {
+        crossOrigin = route.cors.flatMap { CrossOrigin($0, request.head) }
+        if let crossOrigin {
+            (crossOrigin.origin == nil ? connection.counters.originInvalid : connection.counters.originValid).add()
+            if let preflight = crossOrigin.preflight {
+                noteCluster()
+                isPreflight = true
+                return reply(preflight)
+            }
+        }
         switch route.model.action {
         case .directResponse(let status, let body):
             connection.counters.directResponses.add()
@@ -315,8 +328,23 @@ final class HTTPStream: @unchecked Sendable {
             note(head)
             let router = Router(
                 self, cluster: cluster, head: head, context: context, asksForUpgrade: request.upgrade != nil)
-            self.router = router
-            router.start()
+            guard manager.hasDynamicForwardProxy == true, cluster.model.discovery == .dynamicForwardProxy else {
+                self.router = router
+                router.start()
+                return
+            }
+            let name = DynamicHostName(authority: request.authority, defaultPort: cluster.defaultPort)
+            cluster.resolve(name) {
+                guard !self.isFinished else { return }
+                guard cluster.pick(for: self.connection.downstream.destination, name: name) != nil else {
+                    self.reply(.resolutionFailed(cluster.resolutionFailure(of: name)))
+                    self.connection.flush()
+                    return
+                }
+                self.router = router
+                router.start()
+                self.flushUpstream()
+            }
         }
     }
 
@@ -340,6 +368,7 @@ final class HTTPStream: @unchecked Sendable {
         record.responseCodeDetails = "via_upstream"
         var head = head
         var ended = ended
+        for cookie in router.setCookies { head.fields.append("set-cookie", cookie) }
         let serviceTime = body.isEnded ? (body.endedAt ?? startedAt).millisecondsAgo : nil
         if request.upgrade != nil, (200..<300).contains(status) {
             // An answer to the wrong question: the client asked for another protocol.
@@ -407,8 +436,9 @@ final class HTTPStream: @unchecked Sendable {
 
     /// The route's changes hold for the proxy's own answers, too.
     private func mutateResponse(_ fields: inout HTTPFields) {
+        defer { crossOrigin?.mutateResponse(&fields) }
         for field in responseFields { fields.append(field.name, field.value) }
-        let mutations = HeaderRewriting.mutations(of: route?.compiled.model, route?.cluster)
+        let mutations = isPreflight ? [] : HeaderRewriting.mutations(of: route?.compiled.model, route?.cluster)
         guard !mutations.isEmpty, let head = router?.head ?? request?.head else { return }
         HeaderMutator(record: record, request: head).mutateResponse(&fields, by: mutations)
     }

@@ -21,6 +21,11 @@ struct LocalReply: Equatable, Error {
     static let clusterNotFound = LocalReply(status: 503, flags: ["NC"], details: "cluster_not_found")
     static let noHealthyUpstream = LocalReply(
         status: 503, body: "no healthy upstream", flags: ["UH"], details: "no_healthy_upstream")
+    static func resolutionFailed(_ reason: String?) -> LocalReply {
+        LocalReply(
+            status: 503, body: "DNS resolution failure", flags: ["DF"],
+            details: "dns_resolution_failure" + (reason.map { "{\($0)}" } ?? ""))
+    }
     static let missingHost = LocalReply(status: 400, details: "missing_host_header", closes: true)
     static let absolutePathRejected = LocalReply(status: 404, details: "absolute_path_rejected")
     static let pathNormalizationFailed = LocalReply(status: 400, details: "path_normalization_failed", closes: true)

@@ -50,7 +50,8 @@ final class SNIConnection: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     func channelActive(context: ChannelHandlerContext) {
-        guard let local = context.localAddress?.endpoint, let remote = context.remoteAddress?.endpoint,
+        guard Sockets.withDescriptor(of: context.channel, worker.admits) != false,
+            let local = context.localAddress?.endpoint, let remote = context.remoteAddress?.endpoint,
             let number = worker.register(self, from: remote, to: local)
         else {
             context.close(promise: nil)

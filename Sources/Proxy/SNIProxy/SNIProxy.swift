@@ -53,6 +53,7 @@ final class SNIProxyWorker: @unchecked Sendable {
     var hellos: Set<[UInt8]> = []
     private let context: any NetworkContext
     private let sink: @Sendable (ProxyEvent) -> Void
+    private let descriptors = DescriptorBudget()
     private var bound: [any Channel] = []
     private var connections: [UInt64: SNIConnection] = [:]
     private var lastID: UInt64 = 0
@@ -78,6 +79,7 @@ final class SNIProxyWorker: @unchecked Sendable {
                 .childChannelOption(.allowRemoteHalfClosure, value: true)
                 .childChannelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
+                        try ReceiveBuffers.limit(channel)
                         try channel.pipeline.syncOperations.addHandler(SNIConnection(worker: self))
                     }
                 }
@@ -97,6 +99,9 @@ final class SNIProxyWorker: @unchecked Sendable {
         }
         try? await done.futureResult.get()
     }
+
+    /// Whether there is room for the connection that got this descriptor.
+    func admits(_ descriptor: CInt) -> Bool { descriptors.admits(descriptor) }
 
     /// nil when as many are served as may be.
     func register(_ connection: SNIConnection, from source: IPEndpoint, to destination: IPEndpoint) -> UInt64? {

@@ -52,7 +52,23 @@ final class TCPProxyFilter: @unchecked Sendable {
         }
         record.upstreamCluster = name
         if record.origin == nil { record.origin = cluster.model.origin }
-        cluster.whenReady { [weak self] in self?.connect(to: cluster) }
+        guard let name = dynamicHost else {
+            cluster.whenReady { [weak self] in self?.connect(to: cluster) }
+            return
+        }
+        cluster.resolve(name) { [weak self] in self?.connect(to: cluster) }
+    }
+
+    /// What the connection's SNI asks for, where that is resolved.
+    private var dynamicHost: DynamicHostName? {
+        guard let port = model.dynamicForwardProxyPort, let name = connection.serverName, !name.isEmpty else {
+            return nil
+        }
+        return DynamicHostName(name, port: port)
+    }
+
+    private var hash: UInt64? {
+        model.hashesSourceIP == true ? XXHash64.hash(connection.source.address.description) : nil
     }
 
     // MARK: From the client
@@ -92,7 +108,7 @@ final class TCPProxyFilter: @unchecked Sendable {
 
     private func connect(to cluster: ClusterRuntime) {
         guard state == .connecting else { return }
-        guard let host = cluster.pick(for: connection.destination) else {
+        guard let host = cluster.pick(for: connection.destination, hash: hash, name: dynamicHost) else {
             cluster.counters.noneHealthy.add()
             end(flags: ["UH"])
             return
@@ -122,11 +138,14 @@ final class TCPProxyFilter: @unchecked Sendable {
             self.pendingConnect = nil
             switch result {
             case .success(let channel):
+                cluster.report(.connected(isFinal: true), of: host)
                 transport?.session.describeUpstream(&self.record)
                 self.connected(upstream, channel, cluster)
             case .failure(let error):
-                count.fail(ConnectFailure(error))
-                self.connectFailed(ConnectFailure(error, immediate: isImmediate.value))
+                let failure = ConnectFailure(error, immediate: isImmediate.value)
+                if !failure.isCancelled { cluster.report(failure.isTimeout ? .timedOut : .connectFailed, of: host) }
+                count.fail(failure)
+                self.connectFailed(failure)
             }
         }
         isImmediate.value = false

@@ -1,4 +1,5 @@
 import Manifests
+import Mesh
 import NetworkAddresses
 import ProxyModel
 import Testing
@@ -91,6 +92,115 @@ struct ClusterPassTests {
         #expect(try found("{http: {useClientProtocol: true}}").httpProtocolOptions == .useDownstreamProtocol)
         #expect(try found("{http: {maxConcurrentStreams: 7}}", port: "HTTP2").maxConcurrentStreams == 7)
         #expect(try found("{http: {maxConcurrentStreams: 7}}").maxConcurrentStreams == nil)
+    }
+
+    private func cluster(
+        policy: String, port kind: String = "HTTP", mesh configure: (inout MeshConfig) -> Void = { _ in }
+    ) throws -> ProxyModel.Cluster {
+        let rule = """
+            apiVersion: networking.istio.io/v1
+            kind: DestinationRule
+            metadata: {name: r}
+            spec:
+              host: a.test
+              trafficPolicy: \(policy)
+            """
+        let fixture = IstioFixture(Manifest.entry("a", "a.test", 80, kind) + rule, configure: configure)
+        return try #require(fixture.configuration.cluster("outbound|80||a.test"))
+    }
+
+    @Test("Consistent hashing chooses the algorithm, with Istio's sizes")
+    func consistentHash() throws {
+        let plain = try cluster(policy: "{loadBalancer: {consistentHash: {httpHeaderName: x}}}")
+        #expect(plain.loadBalancing == .ringHash && plain.minimumRingSize == nil)
+        let ring = try cluster(
+            policy: "{loadBalancer: {consistentHash: {useSourceIp: true, ringHash: {minimumRingSize: 7}}}}")
+        #expect(ring.loadBalancing == .ringHash && ring.minimumRingSize == 7)
+        let maglev = try cluster(
+            policy: "{loadBalancer: {consistentHash: {httpQueryParameterName: q, maglev: {tableSize: 11}}}}")
+        #expect(maglev.loadBalancing == .maglev && maglev.maglevTableSize == 11)
+    }
+
+    @Test("Outlier detection has Envoy's defaults where Istio says nothing, and no panic")
+    func outlierDetection() throws {
+        #expect(try cluster(policy: "{outlierDetection: {}}").outlierDetection == OutlierDetection())
+        let all = try cluster(
+            policy: """
+                {outlierDetection: {consecutive5xxErrors: 0, consecutiveGatewayErrors: 2, \
+                consecutiveLocalOriginFailures: 3, splitExternalLocalOriginErrors: true, interval: 1s, \
+                baseEjectionTime: 2m, maxEjectionPercent: 50, minHealthPercent: 40}}
+                """)
+        #expect(
+            all.outlierDetection
+                == OutlierDetection(
+                    consecutive5xx: 0, consecutiveGatewayFailure: 2, consecutiveLocalOriginFailure: 3,
+                    splitsLocalOriginErrors: true, intervalMs: 1000, baseEjectionTimeMs: 120_000,
+                    maxEjectionPercent: 50, healthyPanicThreshold: 40))
+    }
+
+    @Test("The mesh upgrades ports that are HTTP for sure, unless a rule objects")
+    func upgrade() throws {
+        let mesh = { (mesh: inout MeshConfig) in mesh.h2UpgradePolicy = .upgrade }
+        let other = "{connectionPool: {tcp: {connectTimeout: 1s}}}"
+        #expect(try cluster(policy: other, mesh: mesh).httpProtocolOptions == .http2)
+        #expect(try cluster(policy: other).httpProtocolOptions == nil)
+        #expect(try cluster(policy: other, port: "TLS", mesh: mesh).httpProtocolOptions == nil)
+        let objection = "{connectionPool: {http: {h2UpgradePolicy: DO_NOT_UPGRADE}}}"
+        #expect(try cluster(policy: objection, mesh: mesh).httpProtocolOptions == nil)
+    }
+
+    @Test("DYNAMIC_DNS resolves what clients ask for: no endpoints, no subsets, and filters that do it")
+    func dynamicDNS() throws {
+        let entries =
+            Manifest.entry("w", "*.wiki.test", 80, "HTTP", resolution: "DYNAMIC_DNS")
+            + Manifest.entry("t", "*.wiki.test", 443, "TLS", resolution: "DYNAMIC_DNS") + """
+                apiVersion: networking.istio.io/v1
+                kind: DestinationRule
+                metadata: {name: r}
+                spec: {host: "*.wiki.test", subsets: [{name: one, labels: {a: b}}]}
+                """
+        let configuration = IstioFixture(entries).configuration
+        let found = try #require(configuration.cluster("outbound|80||*.wiki.test"))
+        #expect(found.discovery == .dynamicForwardProxy && found.endpoints.isEmpty && found.loadBalancing == nil)
+        #expect(configuration.cluster("outbound|80|one|*.wiki.test") == nil)
+        let http = try #require(configuration.listener("0.0.0.0_80")?.filterChains.first?.manager)
+        #expect(http.hasDynamicForwardProxy == true)
+        guard case .tcpProxy(let tcp)? = configuration.listener("0.0.0.0_443")?.filterChains.first?.filter else {
+            Issue.record("no chain for TLS")
+            return
+        }
+        #expect(tcp.dynamicForwardProxyPort == 443 && tcp.clusters.map(\.name) == ["outbound|443||*.wiki.test"])
+    }
+
+    @Test("A sidecar's own ports have the limits that hold for their Service's clients")
+    func inboundPool() throws {
+        let manifests = """
+            apiVersion: v1
+            kind: Service
+            metadata: {name: web, namespace: default}
+            spec: {selector: {app: sleep}, ports: [{name: http, port: 80, targetPort: 8080}]}
+            ---
+            apiVersion: networking.istio.io/v1
+            kind: DestinationRule
+            metadata: {name: web, namespace: default}
+            spec:
+              host: web.default.svc.cluster.local
+              trafficPolicy:
+                loadBalancer: {consistentHash: {useSourceIp: true}}
+                outlierDetection: {consecutive5xxErrors: 1}
+                connectionPool:
+                  tcp: {maxConnections: 3, connectTimeout: 2s}
+                  http: {http1MaxPendingRequests: 4, maxRequestsPerConnection: 5, h2UpgradePolicy: UPGRADE}
+            """
+        var fixture = KubernetesFixture(
+            KubernetesFixture.namespace("default", "{istio-injection: enabled}")
+                + KubernetesFixture.pod("sleep", labels: "{app: sleep}") + manifests)
+        let (plan, _) = fixture.planAndDiagnose()
+        let inbound = try #require(plan.pod("sleep")?.proxy?.cluster("inbound|8080||"))
+        #expect(inbound.circuitBreakers == CircuitBreakers(maxConnections: 3, maxPendingRequests: 4))
+        #expect(inbound.maxRequestsPerConnection == 5 && inbound.connectTimeoutMs == 2000)
+        // What chooses among endpoints, or upgrades, is for clients alone.
+        #expect(inbound.outlierDetection == nil && inbound.loadBalancing == nil && inbound.httpProtocolOptions == nil)
     }
 
     @Test("Subsets pick endpoints by their pods' labels")

@@ -10,8 +10,23 @@ struct UpstreamTLSPass {
     let rule: DestinationRuleIndex.Match?
     let subset: String?
 
+    /// Whether the cluster speaks HTTP/2: by its port, or because it was upgraded.
+    private var isHTTP2 = false
+
+    init(
+        context: ProxyContext, service: RegistryService, port: RegistryService.Port, rule: DestinationRuleIndex.Match?,
+        subset: String?
+    ) {
+        self.context = context
+        self.service = service
+        self.port = port
+        self.rule = rule
+        self.subset = subset
+    }
+
     /// Adds the contexts to `cluster`; `policy` is what holds for the port and subset.
-    func encrypt(_ cluster: inout ProxyModel.Cluster, policy: TrafficPolicy?) {
+    mutating func encrypt(_ cluster: inout ProxyModel.Cluster, policy: TrafficPolicy?) {
+        isHTTP2 = cluster.httpProtocolOptions == .http2
         if let settings = policy?.tls {
             cluster.transportSocket = context(settings)
         } else if context.mesh.enableAutoMtls != false, !context.isIstio10 {
@@ -79,7 +94,6 @@ struct UpstreamTLSPass {
         return MeshALPN.http1.filter { port.protocol != .unspecified || $0.hasPrefix("istio") }
     }
 
-    private var isHTTP2: Bool { port.protocol.isHTTP2 }
     private var isHTTP: Bool { port.protocol.isHTTP || port.protocol == .unspecified }
 
     private func roots(_ settings: ClientTLSSettings) -> String {

@@ -19,6 +19,7 @@ final class HTTP2ConnectionHandler: ChannelInboundHandler, DownstreamPeer, @unch
     private var context: ChannelHandlerContext?
     private var streams: [ObjectIdentifier: HTTP2DownstreamStream] = [:]
     private(set) var isDraining = false
+    private var idleTimer: IdleTimer?
 
     private init(
         _ manager: HTTPConnectionManager, _ downstream: DownstreamConnection, _ worker: ProxyWorker,
@@ -58,16 +59,26 @@ final class HTTP2ConnectionHandler: ChannelInboundHandler, DownstreamPeer, @unch
             }
         }
         try channel.pipeline.syncOperations.addHandlers([handler, made])
+        let limit = manager.idleTimeoutMs ?? HTTPConnectionHandler.defaultIdleTimeoutMs
+        made.idleTimer = IdleTimer(limitMs: limit, loop: worker.loop) { [weak made] in
+            guard let made, !made.isDraining else { return }
+            counters.idleTimeouts.add()
+            made.startDraining()
+        }
     }
 
     // MARK: For the streams
 
     var isActive: Bool { context?.channel.isActive ?? false }
 
-    func began(_ stream: HTTP2DownstreamStream) { streams[ObjectIdentifier(stream)] = stream }
+    func began(_ stream: HTTP2DownstreamStream) {
+        streams[ObjectIdentifier(stream)] = stream
+        idleTimer?.isBusy = true
+    }
 
     func ended(_ stream: HTTP2DownstreamStream) {
         streams[ObjectIdentifier(stream)] = nil
+        if streams.isEmpty { idleTimer?.isBusy = false }
         if isDraining, streams.isEmpty { context?.close(promise: nil) }
     }
 
@@ -91,6 +102,7 @@ final class HTTP2ConnectionHandler: ChannelInboundHandler, DownstreamPeer, @unch
     }
 
     func channelInactive(context: ChannelHandlerContext) {
+        idleTimer?.stop()
         for stream in streams.values { stream.connectionEnded() }
         worker.unregister(downstream)
     }

@@ -13,6 +13,8 @@ final class Router: @unchecked Sendable {
     private let body: RequestBody
     private let asksForUpgrade: Bool
     private let retryState: RetryState
+    /// What chooses the host, in clusters that hash.
+    private lazy var hash = makeHash()
     private var attempt: UpstreamRequest?
     private var shadow: RequestShadow?
     /// The connection goes on with the protocol that the client asked for.
@@ -44,6 +46,18 @@ final class Router: @unchecked Sendable {
         if body.isEnded { startTimers() }
         cluster.whenReady { [weak self] in self?.makeAttempt() }
         if body.isEnded { sendShadow() }
+    }
+
+    /// What the client is told to send from now on, so that it meets the same host.
+    var setCookies: [String] { cluster.model.loadBalancing?.isConsistentHashing == true ? hash?.cookies ?? [] : [] }
+
+    private func makeHash() -> RequestHash? {
+        guard cluster.model.loadBalancing?.isConsistentHashing == true, let policies = context.action.hashPolicies
+        else { return nil }
+        let downstream = stream.connection.downstream
+        return RequestHash(
+            policies, head: head, source: (stream.record.downstreamRemoteAddress ?? downstream.source).address,
+            connection: "\(downstream.source)\(downstream.destination)")
     }
 
     private var upstream: (any HTTPUpstream)? { attempt?.upstream }
@@ -89,7 +103,9 @@ final class Router: @unchecked Sendable {
     private func makeAttempt() {
         guard !isEnded else { return }
         let destination = stream.connection.downstream.destination
-        guard let host = cluster.pick(for: destination, avoiding: retryState.failedHosts) else {
+        let picked = cluster.pick(
+            for: destination, avoiding: retryState.failedHosts, hash: hash?.value, name: dynamicHost)
+        guard let host = picked else {
             cluster.counters.noneHealthy.add()
             stream.reply(.noHealthyUpstream)
             return
@@ -98,6 +114,12 @@ final class Router: @unchecked Sendable {
         let attempt = UpstreamRequest(self, host: host, authority: head.authority)
         self.attempt = attempt
         attempt.start()
+    }
+
+    /// What the request asks for, where that is resolved.
+    private var dynamicHost: DynamicHostName? {
+        guard cluster.model.discovery == .dynamicForwardProxy else { return nil }
+        return head.authority.map { DynamicHostName(authority: $0, defaultPort: cluster.defaultPort) }
     }
 
     /// Whether the request can be sent that way: servers of HTTP/2 end a connection that asks for another protocol.
@@ -109,6 +131,7 @@ final class Router: @unchecked Sendable {
 
     /// The attempt has its connection.
     func ready(_ upstream: any HTTPUpstream) {
+        if let host = attempt?.host { cluster.report(.connected(isFinal: false), of: host) }
         stream.record.upstreamLocalAddress = upstream.local
         upstream.transport?.session.describeUpstream(&stream.record)
         var head = head
@@ -132,6 +155,8 @@ final class Router: @unchecked Sendable {
     func attemptFailed(_ reset: UpstreamReset) {
         let host = attempt?.host
         attempt = nil
+        // What the cluster itself has no room for says nothing of the host.
+        if let host, reset != .overflow { cluster.report(.connectFailed, of: host) }
         if hasAnswered {
             stream.abortResponse(flag: reset.flag, details: reset.details("upstream_reset_after_response_started"))
             return
@@ -165,6 +190,7 @@ final class Router: @unchecked Sendable {
         tryTimer?.cancel()
         attempt?.host.noteResponse(head.status)
         let grpcStatus = head.fields.first("grpc-status").flatMap { Int($0) }
+        if let host = attempt?.host { cluster.report(.response(status: head.status), of: host) }
         switch retryState.decision(after: .response(status: head.status, grpcStatus: grpcStatus)) {
         case .retry:
             let failed = attempt
@@ -216,6 +242,7 @@ final class Router: @unchecked Sendable {
         guard !isEnded else { return }
         cluster.counters.timeouts.add()
         attempt?.host.counted.timeouts += 1
+        if let host = attempt?.host, !hasAnswered { cluster.report(.timedOut, of: host) }
         let connection = stream.connection
         if hasAnswered {
             stream.abortResponse(flag: "UT", details: "response_timeout")
@@ -229,6 +256,7 @@ final class Router: @unchecked Sendable {
         guard !isEnded, !hasAnswered else { return }
         cluster.counters.timeouts.add()
         attempt?.host.counted.timeouts += 1
+        if let host = attempt?.host { cluster.report(.timedOut, of: host) }
         let decision = retryState.decision(after: .perTryTimeout)
         if decision == .retry {
             let failed = attempt
