@@ -27,7 +27,8 @@ struct RecordComparison {
                 fields.differ("access-log[\(proxy)]", counted(left.count), counted(right.count))
             }
             for (number, (left, right)) in zip(left, right).enumerated() {
-                compare(left, right, "access-log[\(proxy)\(number == 0 ? "" : " #\(number + 1)")]", &fields)
+                let place = "access-log[\(proxy)\(number == 0 ? "" : " #\(number + 1)")]"
+                compare(left, right, place, behindOthers: tookOtherWays, &fields)
             }
         }
     }
@@ -55,7 +56,10 @@ struct RecordComparison {
         return result
     }
 
-    private func compare(_ left: Fields, _ right: Fields, _ place: String, _ fields: inout FieldComparison) {
+    /// - Parameter behindOthers: a proxy before this one drew different lots, perhaps this one's pod.
+    private func compare(
+        _ left: Fields, _ right: Fields, _ place: String, behindOthers: Bool, _ fields: inout FieldComparison
+    ) {
         // The proxy's own end is of the family of the host that was drawn.
         let drewOthers =
             left["upstream_host"] != right["upstream_host"]
@@ -64,6 +68,7 @@ struct RecordComparison {
             let (left, right) = (value(name, left), value(name, right))
             if VolatileText.RecordField.sizes.contains(name), isTLS || differsByServiceTime(left, right) { continue }
             if isChoice(left, right) { continue }
+            if behindOthers, VolatileText.RecordField.hostOnly[name] != nil, areDrawnHosts(left, right) { continue }
             fields.compare("\(place).\(name)", left, right)
         }
     }
@@ -101,6 +106,15 @@ struct RecordComparison {
     private func isChoice(_ left: String?, _ right: String?) -> Bool {
         guard let left, let right else { return false }
         return choices.contains { $0.contains(left) && $0.contains(right) }
+    }
+
+    /// Whether the addresses are those of hosts of which a proxy may take any.
+    private func areDrawnHosts(_ left: String?, _ right: String?) -> Bool {
+        guard let left, let right else { return false }
+        return choices.contains { choice in
+            let hosts = choice.map { host(of: $0) }
+            return hosts.contains(left) && hosts.contains(right)
+        }
     }
 
     private func counted(_ number: Int) -> String { "\(number) record\(number == 1 ? "" : "s")" }

@@ -274,6 +274,27 @@ import Testing
         #expect(fields(flow(), flow(records: [alone]), choices: choices) == [field])
     }
 
+    @Test("Of a drawn gateway's pods each has its own address")
+    func choiceOfGateway() {
+        func records(_ pod: String) -> [[String: String]] {
+            [
+                record(["upstream_host": "\(pod):8443"]),
+                record(["downstream_local_address": "\(pod):8443", "upstream_local_address": "\(pod):40007"]),
+            ]
+        }
+        let (left, right) = (flow(records: records("10.244.0.5")), flow(records: records("10.244.0.6")))
+        let choices = [["10.244.0.5:8443", "10.244.0.6:8443"]]
+        #expect(fields(left, right, choices: choices).isEmpty)
+        #expect(!fields(left, right).isEmpty)
+        // Where nothing was drawn, its own address is its own.
+        let other = record(["upstream_local_address": "10.244.0.6:40007"])
+        let one = record(["upstream_local_address": "10.244.0.5:40007"])
+        #expect(
+            fields(flow(records: [one]), flow(records: [other]), choices: choices) == [
+                "access-log[sidecar default/sleep].upstream_local_address"
+            ])
+    }
+
     @Test("Durations differ when more than a second and more than half of the shorter one apart")
     func durations() {
         #expect(fields(flow(durationMs: 5), flow(durationMs: 900)).isEmpty)
