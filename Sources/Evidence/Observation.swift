@@ -156,6 +156,8 @@ package struct ProxyRecord: Sendable {
     /// The manifest line behind the decision.
     package var origin: String?
     package var timeMs: Double
+    /// The client's TLS did not come about: no access log has it.
+    package var endedInHandshake = false
 
     package init(
         connection: ProxyConnection, isHTTP: Bool, responseCode: Int, responseFlags: [String],

@@ -133,6 +133,11 @@ package struct ObservationLog: Sendable {
                     part.contains($0.fields["request_id"], at: $0.timeMs)
                 }
                 let uses = uses(by: connection, of: part)
+                // A connection that never got past its handshake: only one of the data planes tells of it, and the proxy
+                // that made it logs what became of it.
+                if depth > 0, uses.isEmpty, closed.contains(connection), records.allSatisfy(\.endedInHandshake) {
+                    continue
+                }
                 var seen: Set<FiveTuple> = []
                 let upstream = uses.filter { seen.insert($0.tuple).inserted }
                 var ownPart = part

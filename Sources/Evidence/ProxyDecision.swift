@@ -44,6 +44,8 @@ package enum ProxyDecision: Sendable, Equatable {
         } else if flags.contains("UF") {
             let why = record.fields["upstream_transport_failure_reason"].map { ": \($0)" } ?? ""
             self = .failed("upstream connect failed (UF)\(why)")
+        } else if !flags.isDisjoint(with: ["UC", "UPE"]), details.hasPrefix("upstream_reset_before_response_started") {
+            self = .failed("the upstream connection ended before an answer (\(flags.sorted().joined(separator: ",")))")
         } else if flags.contains("UO"), details != "via_upstream" {
             self = .failed("a limit of the destination left no room (UO)")
         } else if flags.contains("DPE") {

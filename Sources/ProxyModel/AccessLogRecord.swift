@@ -43,6 +43,8 @@ package struct AccessLogRecord: Codable, Equatable, Sendable {
     package var downstreamPeerSubject: String?
     package var downstreamLocalURISAN: String?
     package var downstreamTransportFailureReason: String?
+    /// True where the client's TLS did not come about, of which no access log tells; nil is no.
+    package var endedInHandshake: Bool?
     package var upstreamTLSVersion: String?
     package var upstreamPeerURISAN: String?
     /// The manifest line that decided: of the route, else of the chain, else of the cluster.

@@ -305,4 +305,24 @@ import Testing
             #expect(bench.proxy.statistic(name) == 1)
         }
     }
+
+    @Test("a kept connection that ends without an answer is UC, also behind an answer without a body")
+    func endOfKeptConnection() async throws {
+        let origin = try Origin { socket in
+            _ = try socket.receiveMessage()
+            try socket.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            _ = try socket.receiveMessage()
+        }
+        let make = { (address: IPEndpoint) in
+            ProxyConfiguration.http(at: address, hosts: [.all()], clusters: [.fixed([origin.endpoint])])
+        }
+        try await TestBench.run(make) { bench in
+            let client = try bench.connect()
+            try client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            _ = try client.receiveMessage()
+            try client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(try client.receiveMessage().head.hasPrefix("HTTP/1.1 503"))
+            #expect(bench.record(1)?.responseFlags == ["UC"])
+        }
+    }
 }

@@ -35,13 +35,13 @@ struct ProxyRecorder: Sendable {
         case .record(let number, let record):
             telemetry?.report(record, by: node)
             metrics?.count(record)
-            recorder.record(
-                .proxyRecord(
-                    ProxyRecord(
-                        connection: connection(number), isHTTP: record.kind == .http,
-                        responseCode: record.responseCode, responseFlags: record.responseFlags,
-                        responseCodeDetails: record.responseCodeDetails, upstreamCluster: record.upstreamCluster,
-                        routeName: record.routeName, fields: record.jsonFields, origin: record.origin, timeMs: now)))
+            var seen = ProxyRecord(
+                connection: connection(number), isHTTP: record.kind == .http,
+                responseCode: record.responseCode, responseFlags: record.responseFlags,
+                responseCodeDetails: record.responseCodeDetails, upstreamCluster: record.upstreamCluster,
+                routeName: record.routeName, fields: record.jsonFields, origin: record.origin, timeMs: now)
+            seen.endedInHandshake = record.endedInHandshake ?? false
+            recorder.record(.proxyRecord(seen))
         case .closed(let number):
             recorder.record(.proxyClosed(connection(number)))
         }

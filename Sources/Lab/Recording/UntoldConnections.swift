@@ -138,8 +138,12 @@ final class UntoldConnections: Sendable {
         var left: [FiveTuple] = []
         for packet in flow.untold {
             guard !recorder.isTold(packet.tuple, sinceMs: packet.timeMs) else { continue }
-            let owners = Set(
-                flow.attempts().flatMap(\.hop.allProxies).filter { mayOwn(packet, $0) }.map(\.connection))
+            let proxies = flow.attempts().flatMap(\.hop.allProxies)
+            var owners = Set(proxies.filter { mayOwn(packet, $0) }.map(\.connection))
+            if owners.isEmpty {
+                // What fails at once may be told before the kernel's word of its packet is heard.
+                owners = Set(proxies.filter { mayOwn(packet, $0, isOrdered: false) }.map(\.connection))
+            }
             guard owners.count == 1, let owner = owners.first else {
                 left.append(packet.tuple)
                 continue
@@ -151,13 +155,14 @@ final class UntoldConnections: Sendable {
         return left
     }
 
-    private func mayOwn(_ packet: UntoldPacket, _ proxied: ProxiedHop) -> Bool {
+    /// - Parameter isOrdered: whether the connection's records must be later than the packet.
+    private func mayOwn(_ packet: UntoldPacket, _ proxied: ProxiedHop, isOrdered: Bool = true) -> Bool {
         let connection = proxied.connection
         guard connection.pod == "\(packet.pod.id)", connection.generation == packet.pod.generation else { return false }
         if proxiesTell, !programs.isOwn(connection) { return false }
         return proxied.records.allSatisfy { record in
             // It was over before, or says itself that it went elsewhere; requests may have tried one host after another.
-            guard record.timeMs >= packet.timeMs else { return false }
+            guard record.timeMs >= packet.timeMs || !isOrdered else { return false }
             guard !record.isHTTP, let host = record.fields["upstream_host"].flatMap({ IPEndpoint($0) }) else {
                 return true
             }

@@ -23,6 +23,7 @@ struct DynamicHostName: Hashable {
 /// The names that clients have asked a cluster for, with what they resolve to (Envoy: `DnsCache`). Confined to the
 /// worker's loop.
 final class DynamicHosts: @unchecked Sendable {
+    /// Confined to the loop, as all of it is.
     private final class Entry: @unchecked Sendable {
         var host: UpstreamHost?
         /// Why the last answer gave no address.

@@ -66,6 +66,7 @@ final class HTTPUpstreamConnection: ChannelDuplexHandler, HTTPUpstream, @uncheck
         life?.isBusy = true
         responseKeepsAlive = false
         isInResponse = false
+        parser.beginAnew()
         cluster.counters.requests.add()
         served += 1
         return true

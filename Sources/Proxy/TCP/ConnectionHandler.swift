@@ -239,6 +239,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
         guard let connection else { return }
         var record = connection.makeRecord(.tcp, streamID: worker.nextStreamID(), startTime: connection.startTime)
         record.downstreamTransportFailureReason = (error as? TLSHandshakeFailure)?.reason
+        record.endedInHandshake = true
         record.durationMs = connection.startedAt.millisecondsAgo
         worker.write(record, of: connection, isLogged: false)
     }

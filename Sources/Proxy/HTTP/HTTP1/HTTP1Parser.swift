@@ -96,6 +96,9 @@ struct HTTP1Parser {
     /// After a head: the message has no body, whatever its fields say.
     mutating func expectNoBody() { state = .ended }
 
+    /// Another message may follow one that is complete, though nobody asked for its end.
+    mutating func beginAnew() { if case .ended = state { state = .idle } }
+
     /// After a head without length: the body ends with the connection.
     mutating func expectBodyUntilClose() { state = .untilClose }
 
