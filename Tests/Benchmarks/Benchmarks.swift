@@ -14,8 +14,11 @@ enum Benchmarks {
         FlowRateBenchmark(pods: 100), WholeRunBenchmark(dataPlane: .bundled), WholeRunBenchmark(dataPlane: .envoy),
         EnvoyStartBenchmark(), SidecarMemoryBenchmark(sidecars: 100), ConnectionChurnBenchmark(connections: 100_000),
         DumpMatrixBenchmark(), MatrixRateBenchmark(isDenied: false), MatrixRateBenchmark(isDenied: true),
-        PolicySetUpBenchmark(policies: 0), PolicySetUpBenchmark(policies: 200),
-        StandingChangeBenchmark(changes: 1000), StandingGrowthBenchmark(commands: 10_000),
+        PolicySetUpBenchmark(policies: 0), PolicySetUpBenchmark(policies: 200), CompileBenchmark(pods: 500),
+        CompileBenchmark(pods: 1000), RequestRateBenchmark(pods: 10, isNewEachTime: false),
+        RequestRateBenchmark(pods: 1000, isNewEachTime: false), RequestRateBenchmark(pods: 10, isNewEachTime: true),
+        RequestRateBenchmark(pods: 1000, isNewEachTime: true), StandingChangeBenchmark(changes: 1000),
+        StandingGrowthBenchmark(commands: 10_000),
     ]
 
     static func main() async {
@@ -84,7 +87,7 @@ enum Benchmarks {
             guard let own = medians[name], let other = medians[rival.name] else { continue }
             print(
                 String(
-                    format: "%@: %.2f of the rival's time in this run (reach: %.2f)", name, own / other, rival.reach))
+                    format: "%@: %.2f of \"%@\" in this run (reach: %.2f)", name, own / other, rival.name, rival.reach))
         }
         // The same scenario on both data planes: the real one may cost its own start-up more, and no more than that.
         let runs = [WholeRunBenchmark(dataPlane: .bundled), .init(dataPlane: .envoy)].compactMap { medians[$0.name] }
@@ -101,6 +104,12 @@ enum Benchmarks {
     private static let pairs: KeyValuePairs<String, (name: String, reach: Double)> = [
         "set up a lab of 100 pods": ("rival: ip -batch + nft -f, 100 pods", 0.15 / 0.48),
         "plan and set up 1000 pods, 200 policies": ("plan and set up 1000 pods, 0 policies", 1.5),
+        // Twice the pods and policies, and the noise of a shared machine.
+        "compile 1000 pods, 200 policies": ("compile 500 pods, 100 policies", 2.3),
+        "TCP requests beside 10 pods, 2 policies": ("TCP requests beside 1000 pods, 200 policies", 1.1),
+        "TCP requests, each connected anew beside 10 pods, 2 policies": (
+            "TCP requests, each connected anew beside 1000 pods, 200 policies", 1.1
+        ),
         "set up a lab of 1000 pods": ("rival: ip -batch + nft -f, 1000 pods", 2 / 5.98),
     ]
 

@@ -14,15 +14,22 @@ struct DumpLab {
     let plan: LabPlan
 
     /// The plan of a dump without a scenario.
-    static func plan(_ dump: ClusterDump) throws -> LabPlan {
-        let read = ManifestReader.read(text: dump.yaml, file: "dump.yaml")
+    static func plan(_ dump: ClusterDump) throws -> LabPlan { try plan(dump.yaml) }
+
+    static func plan(_ yaml: String) throws -> LabPlan {
+        var (planner, resources, mesh) = try planner(yaml)
+        return planner.plan(resources: resources, mesh: mesh).0
+    }
+
+    /// What plans a dump, and the objects in it.
+    static func planner(_ yaml: String) throws -> (LabPlanner, ResourceSet, MeshConfig) {
+        let read = ManifestReader.read(text: yaml, file: "dump.yaml")
         let scenario = Scenario(
             name: "dump", file: "dump.yaml", location: SourceLocation(file: "dump.yaml"), enforcement: .none,
             manifests: read.value)
         var timeline = ScenarioTimeline(scenario)
-        guard read.isUsable, let moment = timeline.next() else { throw BenchmarkError("the dump can't be read") }
-        var planner = LabPlanner(scenario: scenario)
-        return planner.plan(resources: moment.resources, mesh: moment.mesh).0
+        guard read.isUsable, let moment = timeline.next() else { throw BenchmarkError("\(read.diagnostics)") }
+        return (LabPlanner(scenario: scenario), moment.resources, moment.mesh)
     }
 
     init(_ plan: LabPlan) async throws {
@@ -76,14 +83,7 @@ struct MatrixRateBenchmark: Benchmark {
 
                 """
         }
-        let read = ManifestReader.read(text: dump, file: "dump.yaml")
-        let scenario = Scenario(
-            name: "dump", file: "dump.yaml", location: SourceLocation(file: "dump.yaml"), enforcement: .none,
-            manifests: read.value)
-        var timeline = ScenarioTimeline(scenario)
-        guard read.isUsable, let moment = timeline.next() else { throw BenchmarkError("\(read.diagnostics)") }
-        var planner = LabPlanner(scenario: scenario)
-        let lab = try await DumpLab(planner.plan(resources: moment.resources, mesh: moment.mesh).0)
+        let lab = try await DumpLab(DumpLab.plan(dump))
         let result = try await lab.ask([MatrixProbe(.tcp, 80)], to: [.namespace("ns-0")])
         let expected = isDenied ? result.summary.denied : result.summary.reached
         guard expected >= 9_900 else { throw BenchmarkError("\(result.summary)") }
