@@ -69,6 +69,10 @@ final class PolicyProbes {
         self.lab = lab
         logs = [lab.log] + lab.otherLogs + passed
         try Self.leadIn(lab, plan)
+        // Ports come again after some time: no node may still know them by then, or it would choose others.
+        for node in nodes {
+            try node.enter { try Sysctl.write("net/netfilter/nf_conntrack_tcp_timeout_syn_sent", "5") }
+        }
         // On the fabric there are other policies before the packet.
         let onward = Rule(Match(.metaOifname, .interface(LabConstants.fabricInterface)), Verdict.return)
         for rules in rules { try rules.install(Self.watch([onward])) }
