@@ -18,6 +18,7 @@ package enum ScenarioLocator {
                     diagnostics.append(
                         Diagnostic(
                             .error, "no \(fileName) in the directory \(path) or below it",
+                            remedy: "validate and run --matrix take manifests alone",
                             at: SourceLocation(file: path)))
                 }
                 files += found
