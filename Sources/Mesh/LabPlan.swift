@@ -8,7 +8,7 @@ package struct LabPlan: Sendable {
     package var pods: [PodPlan]
     /// Never empty. A lab of one node has that node's link lead to the internet; else `fabric` joins them.
     package var nodes: [NodePlan]
-    /// nil: there is one node.
+    /// nil: there is one node, and no other will come.
     package var fabric: FabricPlan?
     /// nil: everybody may leave the cluster.
     package var firewall: FirewallPlan?

@@ -11,16 +11,19 @@ package struct LabPlanner: Sendable {
     private let flows: [Flow]
     /// Some flow or matrix asks for SCTP.
     private let asksSCTP: Bool
-    private let clusterRanges: IPPrefixSet
-    private let nodes: NodeDirectory
+    private var clusterRanges: IPPrefixSet
+    private var nodes: NodeDirectory
+    /// Nodes may come while the lab runs.
+    private let mayGrow: Bool
     private let boundary: ClusterBoundary?
     private let name: String
     /// Addresses in `internet` that lead to Services.
     private let balancers: IPPrefixSet
     private var builder: ClusterBuilder
 
-    /// A planner for the steps of `scenario`, in order.
-    package init(scenario: Scenario) {
+    /// A planner for the steps of `scenario`, in order; with `mayGrow` a lab that takes up nodes while it runs.
+    package init(scenario: Scenario, mayGrow: Bool = false) {
+        self.mayGrow = mayGrow
         internet = scenario.internet
         compatibility = scenario.compatibility
         images = scenario.images
@@ -57,6 +60,10 @@ package struct LabPlanner: Sendable {
     package mutating func plan(
         resources: ResourceSet, mesh: MeshConfig, restarted: [WorkloadReference] = []
     ) -> (LabPlan, [Diagnostic]) {
+        if mayGrow {
+            nodes.grow(by: resources)
+            clusterRanges = clusterRanges.union(IPPrefixSet(nodes.allAddresses.map { IPPrefix($0) }))
+        }
         let (resources, policyDiagnostics) = EgressTrafficLowering(
             resources: resources, internet: internet
         ).lowered()
@@ -75,9 +82,11 @@ package struct LabPlanner: Sendable {
                 IPPrefixSet(LabNetwork.ranges(nodeAddresses: nodes.allAddresses))))
         let table = boundary.table
         let pods = pods(of: cluster, resources, dns, &diagnostics)
+        let hasFabric = mayGrow || cluster.nodes.count > 1
         var plan = LabPlan(
-            pods: pods, nodes: NodePlanner(cluster: cluster, policies: policies).plans(boundary: table),
-            fabric: cluster.nodes.count == 1 ? nil : FabricPlan(ruleset: Ruleset(tables: [table])),
+            pods: pods,
+            nodes: NodePlanner(cluster: cluster, policies: policies).plans(boundary: hasFabric ? nil : table),
+            fabric: hasFabric ? FabricPlan(ruleset: Ruleset(tables: [table])) : nil,
             firewall: boundary.firewallPlan, internet: InternetPlanner(hosts: internet).plan(), dns: dns,
             clusterRanges: clusterRanges, translations: Self.translations(of: cluster),
             assumptions: Self.assumptions(policies, mesh) + Self.assumptions(cluster, boundary.firewallPlan))

@@ -28,7 +28,7 @@ package actor StandingLab {
     /// Builds the lab of a scenario's manifests; when it returns, everything is in force.
     package static func start(_ scenario: Scenario, envoy: String?) async throws -> StandingLab {
         let state = ClusterState(scenario)
-        var planner = LabPlanner(scenario: scenario)
+        var planner = LabPlanner(scenario: scenario, mayGrow: true)
         let (mesh, notes) = state.mesh()
         let (plan, diagnostics) = planner.plan(resources: state.resources, mesh: mesh)
         if let problem = Refusal(of: notes + diagnostics) { throw problem }

@@ -30,6 +30,11 @@ package final class EvidenceRecorder: Sendable {
         start = clock.now
     }
 
+    /// The cluster has grown.
+    func setCluster(ranges: IPPrefixSet, nodes: [IPAddress]) {
+        state.withLockedValue { ($0.log.clusterRanges, $0.log.nodeAddresses) = (ranges, nodes) }
+    }
+
     /// Milliseconds since the lab began.
     package var nowMs: Double { (clock.now - start) / .milliseconds(1) }
 

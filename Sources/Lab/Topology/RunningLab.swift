@@ -20,12 +20,12 @@ package actor RunningLab {
     nonisolated let client: FlowClient
     package nonisolated let group: any EventLoopGroup
     nonisolated let dataPlanes: DataPlanes
-    package nonisolated let nodes: [RunningNode]
-    /// nil: there is one node.
+    private nonisolated let nodesSoFar: NIOLockedValueBox<[RunningNode]>
+    /// nil: there is one node, and no other will come.
     nonisolated let fabric: NetworkNamespace?
     nonisolated let internet: NetworkNamespace
 
-    private let wiring: Wiring
+    private var wiring: Wiring
     private nonisolated let zone: ZoneResponder
     private var internetServer: InternetServer?
     private var packetLogs: [PacketLogReader] = []
@@ -84,7 +84,8 @@ package actor RunningLab {
         authority = try LabCertificateAuthority()
         secrets = LabSecrets(mesh: try MeshCertificateAuthority(), authority: authority)
         client = try FlowClient(trusting: authority.root)
-        nodes = try RunningNode.make(plan.nodes)
+        let nodes = try RunningNode.make(plan.nodes)
+        nodesSoFar = NIOLockedValueBox(nodes)
         fabric = plan.fabric == nil ? nil : try NetworkNamespace.create()
         internet = try NetworkNamespace.create()
         wiring = try Wiring(
@@ -151,6 +152,26 @@ package actor RunningLab {
         return { logs.forEach { $0.drain() } }
     }
 
+    package nonisolated var nodes: [RunningNode] { nodesSoFar.withLockedValue { $0 } }
+
+    /// Joins the plan's further nodes to those that there are.
+    private func grow(to plan: LabPlan) throws {
+        let known = nodes
+        for planned in plan.nodes.dropFirst(known.count) {
+            let node = try RunningNode(planned, place: "node/\(planned.name)")
+            let log = try Self.observer(
+                node.namespace, node.dropReasons, isAtBoundary: false, recorder: recorder, untold: untold,
+                witness: packetWitness)
+            log.start()
+            packetLogs.append(log)
+            try wiring.add(node)
+            nodesSoFar.withLockedValue { $0.append(node) }
+        }
+        guard plan.nodes.count > known.count else { return }
+        try wiring.extend(to: plan.clusterRanges)
+        recorder.setCluster(ranges: plan.clusterRanges, nodes: plan.nodes.flatMap(\.addresses))
+    }
+
     /// The namespaces that track connections between pods.
     nonisolated var nodeNamespaces: [NetworkNamespace] { nodes.map(\.namespace) + (fabric.map { [$0] } ?? []) }
 
@@ -195,6 +216,7 @@ package actor RunningLab {
     /// New pods get their link first, then the node's rules change, then they get their own rules and proxies: a policy
     /// is in force before a pod's first packet. Pods in `holdingBack` stay without rules until `finishStart`.
     package func update(to plan: LabPlan, holdingBack: Set<PodID> = []) async throws {
+        try grow(to: plan)
         let wanted = Dictionary(uniqueKeysWithValues: plan.pods.map { ($0.pod.id, $0) })
         for pod in allPods where wanted[pod.id]?.pod.generation != pod.generation {
             pods[pod.id] = nil
@@ -249,7 +271,8 @@ package actor RunningLab {
         boundaryReasons.set(plan.firewall)
         for (position, (node, new)) in zip(nodes, plan.nodes).enumerated() {
             node.dropReasons.add(new.dropReasons, pods: plan.pods)
-            let old = self.plan?.nodes[position].ruleset
+            // A node that has just come has no rules yet.
+            let old = self.plan.flatMap { $0.nodes.indices.contains(position) ? $0.nodes[position].ruleset : nil }
             let ruleset = names.filled(new.ruleset, new.nameSets, at: node.name)
             if old != new.ruleset { try rulesets.install(ruleset, in: node.namespace, replacing: old) }
             if !new.nameSets.isEmpty { names.use(try rulesets.connection(to: node.namespace), at: node.name) }

@@ -13,12 +13,16 @@ package struct RunningNode: Sendable {
 
     /// Makes the nodes of a plan, without links.
     static func make(_ plans: [NodePlan]) throws -> [RunningNode] {
-        try plans.map { plan in
-            let place = plans.count == 1 ? "node" : "node/\(plan.name)"
-            return RunningNode(
-                name: plan.name, addresses: plan.addresses, namespace: try NetworkNamespace.create(), place: place,
-                dropReasons: DropReasons(at: place))
-        }
+        try plans.map { try RunningNode($0, place: plans.count == 1 ? "node" : "node/\($0.name)") }
+    }
+
+    /// Makes a node, without links.
+    init(_ plan: NodePlan, place: String) throws {
+        self.place = place
+        name = plan.name
+        addresses = plan.addresses
+        namespace = try NetworkNamespace.create()
+        dropReasons = DropReasons(at: place)
     }
 }
 

@@ -24,9 +24,12 @@ struct Wiring: Sendable {
         let routes: RouteConnection
     }
 
-    private let places: [String: Place]
-    /// nil: there is one node.
+    private var places: [String: Place]
+    /// nil: there is one node, and no other will come.
     private let fabricRoutes: RouteConnection?
+    private let internet: NetworkNamespace
+    /// What the internet reaches through the cluster's link.
+    private var clusterRanges: IPPrefixSet
 
     /// Joins empty namespaces to a cluster's nodes and the internet.
     init(
@@ -37,6 +40,7 @@ struct Wiring: Sendable {
             Place(node: node, position: position, routes: try Self.forwarding(node.namespace))
         }
         places = Dictionary(all.map { ($0.node.name, $0) }) { first, _ in first }
+        (self.internet, self.clusterRanges) = (internet, clusterRanges)
         try internet.enter {
             // Servers and clients out there speak from addresses that no interface has.
             try Sysctl.write("net/ipv4/ip_nonlocal_bind", "1")
@@ -59,17 +63,44 @@ struct Wiring: Sendable {
         self.fabricRoutes = fabricRoutes
         try fabricRoutes.send(Self.fabricBatch(nodes, internet, balancers))
         try internet.enter { try RouteConnection().send(Self.internetBatch(clusterRanges)) }
-        for place in all {
-            var batch = RouteBatch()
-            batch.setLink(index: Self.loopback, isUp: true)
-            batch.setLink(index: Self.uplinkOnNode, isUp: true)
-            Self.addUplink(
-                place.node.addresses, gatewayMAC: LabAddresses.nodeMAC(inFabric: place.position), &batch)
-            try place.routes.send(batch)
-        }
+        for place in all { try Self.join(place) }
         try fabricRoutes.waitUntilOperational(
             Set([Self.uplinkOnNode] + nodes.indices.map(Self.fabricLink)), timeout: .seconds(5))
         for place in all { try place.routes.waitUntilOperational([Self.uplinkOnNode], timeout: .seconds(5)) }
+    }
+
+    /// Joins one more node to the fabric.
+    mutating func add(_ node: RunningNode) throws {
+        guard let fabricRoutes else {
+            throw LabError("node \(node.name) can't be added: the lab was built for one node")
+        }
+        let place = Place(node: node, position: places.count, routes: try Self.forwarding(node.namespace))
+        var batch = RouteBatch()
+        Self.addNode(node, place.position, &batch)
+        try fabricRoutes.send(batch)
+        try Self.join(place)
+        places[node.name] = place
+        try fabricRoutes.waitUntilOperational([Self.fabricLink(place.position)], timeout: .seconds(5))
+        try place.routes.waitUntilOperational([Self.uplinkOnNode], timeout: .seconds(5))
+    }
+
+    /// Leads what is the cluster's since now there, too.
+    mutating func extend(to ranges: IPPrefixSet) throws {
+        let new = ranges.subtracting(clusterRanges)
+        guard !new.prefixes.isEmpty else { return }
+        var batch = RouteBatch()
+        Self.addRoutes(to: new, &batch)
+        try internet.enter { try RouteConnection().send(batch) }
+        clusterRanges = ranges
+    }
+
+    /// A node's end of its link to the fabric.
+    private static func join(_ place: Place) throws {
+        var batch = RouteBatch()
+        batch.setLink(index: loopback, isUp: true)
+        batch.setLink(index: uplinkOnNode, isUp: true)
+        addUplink(place.node.addresses, gatewayMAC: LabAddresses.nodeMAC(inFabric: place.position), &batch)
+        try place.routes.send(batch)
     }
 
     private static func forwarding(_ namespace: NetworkNamespace) throws -> RouteConnection {
@@ -114,26 +145,29 @@ struct Wiring: Sendable {
         addInternetLink(to: internet, &batch)
         addUplink(
             [LabAddresses.fabricIPv4, LabAddresses.fabricIPv6], gatewayMAC: LabAddresses.internetLinkMAC, &batch)
-        for (position, node) in nodes.enumerated() {
-            let link = fabricLink(position)
-            batch.addVeth(
-                RouteBatch.LinkEnd(
-                    name: "node\(position + 1)", index: link, address: LabAddresses.nodeMAC(inFabric: position)),
-                peer: RouteBatch.LinkEnd(
-                    name: LabConstants.fabricInterface, index: uplinkOnNode,
-                    address: LabAddresses.fabricMAC(ofNode: position)),
-                in: node.namespace)
-            for gateway in [LabAddresses.nodeUplinkIPv4, LabAddresses.nodeUplinkIPv6] {
-                batch.addNeighbour(gateway, at: LabAddresses.fabricMAC(ofNode: position), link: link)
-            }
-            for address in node.addresses { addRoute(to: address, ofNode: position, &batch) }
-        }
+        for (position, node) in nodes.enumerated() { addNode(node, position, &batch) }
         // A load balancer hands what comes to any node, which leads it on; here it is the first.
         for prefix in balancers.prefixes {
             let gateway = prefix.family == .ipv4 ? LabAddresses.nodeUplinkIPv4 : LabAddresses.nodeUplinkIPv6
             batch.addRoute(prefix, via: gateway, link: fabricLink(0), isOnlink: true)
         }
         return batch
+    }
+
+    /// The fabric's link to a node, and the way to its addresses.
+    private static func addNode(_ node: RunningNode, _ position: Int, _ batch: inout RouteBatch) {
+        let link = fabricLink(position)
+        batch.addVeth(
+            RouteBatch.LinkEnd(
+                name: "node\(position + 1)", index: link, address: LabAddresses.nodeMAC(inFabric: position)),
+            peer: RouteBatch.LinkEnd(
+                name: LabConstants.fabricInterface, index: uplinkOnNode,
+                address: LabAddresses.fabricMAC(ofNode: position)),
+            in: node.namespace)
+        for gateway in [LabAddresses.nodeUplinkIPv4, LabAddresses.nodeUplinkIPv6] {
+            batch.addNeighbour(gateway, at: LabAddresses.fabricMAC(ofNode: position), link: link)
+        }
+        for address in node.addresses { addRoute(to: address, ofNode: position, &batch) }
     }
 
     /// The fabric's way to an address at a node.
@@ -155,12 +189,11 @@ struct Wiring: Sendable {
         for address in [LabAddresses.internetLinkIPv4, LabAddresses.internetRedirectIPv6] {
             batch.addAddress(address, prefixLength: address.family.bitWidth, to: uplinkInInternet)
         }
-        // Gateways first: once everything is local, they would be, too, and the kernel refuses such a next hop. All in
-        // the local table: it is asked first, and there the longer prefix wins over "everything is mine".
-        for prefix in clusterRanges.prefixes {
-            let gateway = prefix.family == .ipv4 ? LabAddresses.nodeUplinkIPv4 : LabAddresses.nodeUplinkIPv6
-            batch.addRoute(prefix, via: gateway, link: uplinkInInternet, isOnlink: true, table: .local)
-        }
+        // The kernel refuses a next hop that is local, and soon everything is: but for the gateway, which has a route of
+        // its own. (One that is link-local, as IPv6's, it takes.) All in the local table: it is asked first, and there
+        // the longer prefix wins over "everything is mine".
+        batch.addRoute(IPPrefix(LabAddresses.nodeUplinkIPv4), link: uplinkInInternet, table: .local)
+        addRoutes(to: clusterRanges, &batch)
         for (all, gateway) in [
             (IPPrefix.allIPv4, LabAddresses.nodeUplinkIPv4), (IPPrefix.allIPv6, LabAddresses.nodeUplinkIPv6),
         ] {
@@ -168,6 +201,14 @@ struct Wiring: Sendable {
             batch.addRoute(all, kind: .local, link: loopback)
         }
         return batch
+    }
+
+    /// The internet's ways into the cluster.
+    private static func addRoutes(to ranges: IPPrefixSet, _ batch: inout RouteBatch) {
+        for prefix in ranges.prefixes {
+            let gateway = prefix.family == .ipv4 ? LabAddresses.nodeUplinkIPv4 : LabAddresses.nodeUplinkIPv6
+            batch.addRoute(prefix, via: gateway, link: uplinkInInternet, isOnlink: true, table: .local)
+        }
     }
 
     /// Makes namespaces for pods and links them to their nodes; they are ready for packets when it returns. Pods on the

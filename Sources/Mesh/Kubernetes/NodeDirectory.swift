@@ -2,10 +2,11 @@ import Manifests
 import NetworkAddresses
 
 /// The nodes of a lab: those of its manifests and of the scenario, else those that pods name, else the one that every
-/// lab has. Which there are is settled before the first step; what they are like may change.
+/// lab has. Those of a scenario are settled before its first step; a lab that stays up gets more. What they are like may
+/// change.
 struct NodeDirectory: Sendable {
-    private let names: [String]
-    private let addresses: [String: [IPAddress]]
+    private var names: [String]
+    private var addresses: [String: [IPAddress]]
     /// `spec.nodes`.
     private let ofScenario: [String: ScenarioNode]
     /// False where only pods tell of nodes, or nothing does.
@@ -27,10 +28,25 @@ struct NodeDirectory: Sendable {
         let told = resources.compactMap { $0 as? Pod }.compactMap { pod in
             pod.spec.nodeName.map { ($0, pod.hostAddresses) }
         }
-        var addresses = Dictionary(
+        let addresses = Dictionary(
             (manifests.map { ($0.metadata.name, $0.addresses) } + told).filter { !$1.isEmpty }
         ) { first, _ in first }
         .filter { seen.contains($0.key) }
+        self.addresses = addresses
+        chooseAddresses()
+    }
+
+    /// Takes up nodes that were applied since; they come after the others.
+    mutating func grow(by resources: ResourceSet) {
+        for node in resources.resources(Node.self) where !contains(node.metadata.name) {
+            names.append(node.metadata.name)
+            if !node.addresses.isEmpty { addresses[node.metadata.name] = node.addresses }
+        }
+        chooseAddresses()
+    }
+
+    /// Gives addresses to the nodes that have none.
+    private mutating func chooseAddresses() {
         var taken = Set(addresses.values.joined())
         var next = 0
         for name in names where addresses[name] == nil {
@@ -38,7 +54,6 @@ struct NodeDirectory: Sendable {
             addresses[name] = LabNetwork.nodeAddresses(next)
             taken.formUnion(LabNetwork.nodeAddresses(next))
         }
-        self.addresses = addresses
     }
 
     private static func nodesNamed(_ resource: any Resource) -> [String] {
@@ -71,7 +86,7 @@ struct NodeDirectory: Sendable {
                 labels: labels, taints: node?.taints ?? [],
                 isUnschedulable: node?.isUnschedulable ?? (own == nil))
             return ClusterNode(
-                name: name, addresses: addresses[name] ?? [], properties: isDescribed ? properties : nil)
+                name: name, addresses: addresses[name] ?? [], properties: isDescribed || node != nil ? properties : nil)
         }
     }
 

@@ -7,9 +7,8 @@ struct NodePlanner {
     let cluster: Cluster
     let policies: PolicySet
 
-    /// - Parameter boundary: the rules of the way out, which the only node of a lab has itself.
-    func plans(boundary: Table) -> [NodePlan] {
-        let ownBoundary = cluster.nodes.count == 1 ? boundary : nil
+    /// - Parameter boundary: the rules of the way out, which the only node of a lab has itself; nil: a fabric has them.
+    func plans(boundary: Table?) -> [NodePlan] {
         let podAddresses = cluster.pods.filter { !$0.spec.hostNetwork }.flatMap(\.addresses)
         return cluster.nodes.map { node in
             let policy = PolicyTable(cluster: cluster, policies: policies, node: node.name)
@@ -20,7 +19,7 @@ struct NodePlanner {
                     addresses: node.addresses, ownAddresses: Set(own), podAddresses: podAddresses))
             return NodePlan(
                 name: node.name, addresses: node.addresses,
-                ruleset: Ruleset(tables: [services.table, policy.table, ownBoundary].compactMap(\.self)),
+                ruleset: Ruleset(tables: [services.table, policy.table, boundary].compactMap(\.self)),
                 dropReasons: policy.dropReasons.merging(services.dropReasons) { own, _ in own },
                 nameSets: policy.nameSets)
         }
