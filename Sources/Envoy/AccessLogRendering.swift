@@ -11,11 +11,16 @@ struct AccessLogRendering {
     /// The key of our own entries in Envoy's metadata.
     static let metadataKey = "egress-lab"
 
-    let format: AccessLogConfiguration.Format?
+    private typealias Direction = Listener.TrafficDirection
 
-    init(_ configuration: AccessLogConfiguration?) throws(EnvoyRenderingError) {
-        format = try configuration.map { configuration throws(EnvoyRenderingError) in
-            try Self.escaped(configuration.format)
+    /// The user's logs, ready for Envoy.
+    private var logs: [Listener.TrafficDirection: AccessLogConfiguration] = [:]
+
+    init(_ configuration: ProxyConfiguration) throws(EnvoyRenderingError) {
+        for direction in [Direction.outbound, .inbound] {
+            guard var log = configuration.accessLog(of: direction) else { continue }
+            log.format = try Self.escaped(log.format)
+            logs[direction] = log
         }
     }
 
@@ -23,22 +28,26 @@ struct AccessLogRendering {
     /// the same.
     ///
     /// - Parameter namesake: which of the listener's chains of that name it is.
-    func log(_ kind: AccessLogRecord.Kind, of chain: FilterChain, namesake: Int, listener: String) -> JSON {
-        [sink(fields(kind, listener: listener, namesake: namesake, isLogged: chain.isLogged))]
+    func log(_ kind: AccessLogRecord.Kind, of chain: FilterChain, namesake: Int, listener: Listener) -> JSON {
+        [sink(fields(kind, listener: listener, namesake: namesake, isLogged: isLogged(chain, listener)))]
     }
 
     /// One line for each upstream connection that is about to carry a request, new or from a pool.
-    func attemptLog(of chain: FilterChain, namesake: Int, listener: String) -> JSON {
+    func attemptLog(of chain: FilterChain, namesake: Int, listener: Listener) -> JSON {
         [
             sink(
-                fields(.http, listener: listener, namesake: namesake, isLogged: chain.isLogged),
+                fields(.http, listener: listener, namesake: namesake, isLogged: isLogged(chain, listener)),
                 filter: ["log_type_filter": ["types": ["UpstreamPoolReady"]]])
         ]
     }
 
     /// The log of connections for which a listener has no filter chain.
-    func unmatchedLog(listener: String) -> JSON {
-        [sink(fields(.tcp, listener: listener), filter: ["response_flag_filter": ["flags": ["NR"]]])]
+    func unmatchedLog(listener: Listener) -> JSON {
+        [
+            sink(
+                fields(.tcp, listener: listener, isLogged: logs.isEmpty || logs[listener.trafficDirection] != nil),
+                filter: ["response_flag_filter": ["flags": ["NR"]]])
+        ]
     }
 
     /// One line for each connection to the fence.
@@ -54,14 +63,22 @@ struct AccessLogRendering {
         ]
     }
 
+    /// What one direction's log leaves out is in no log.
+    private func isLogged(_ chain: FilterChain, _ listener: Listener) -> Bool {
+        chain.isLogged && (logs.isEmpty || logs[listener.trafficDirection] != nil)
+    }
+
     private func fields(
-        _ kind: AccessLogRecord.Kind, listener: String, namesake: Int = 0, isLogged: Bool = true
+        _ kind: AccessLogRecord.Kind, listener: Listener, namesake: Int = 0, isLogged: Bool = true
     ) -> JSON {
-        [
+        let log = logs[listener.trafficDirection]
+        return [
             "unlogged": isLogged ? nil : true,
+            "filtered": log?.filter == nil ? nil : true,
+            "passes": log?.filter.map { .string("%CEL(\(Self.inOneOperator($0)))%") },
             "log_type": "%ACCESS_LOG_TYPE%",
             "kind": .string(kind.rawValue),
-            "listener": .string(Self.literal(listener)),
+            "listener": .string(Self.literal(listener.name)),
             "chain": "%FILTER_CHAIN_NAME%",
             "namesake": namesake > 0 ? .number(namesake) : nil,
             "stream_id": "%STREAM_ID%",
@@ -100,17 +117,21 @@ struct AccessLogRendering {
             "requested_server_name": "%REQUESTED_SERVER_NAME%",
             "route_name": "%ROUTE_NAME%",
             "route_origin": .string("%METADATA(ROUTE:\(Self.metadataKey):origin)%"),
-            "line": isLogged ? line : nil,
+            "line": isLogged ? log.flatMap(Self.line) : nil,
         ]
     }
 
     /// A text keeps its newline, so that it never is one lone operator, which Envoy would write as number or null.
-    private var line: JSON? {
-        switch format {
+    private static func line(of log: AccessLogConfiguration) -> JSON? {
+        switch log.format {
         case .text(let text): .string(text.hasSuffix("\n") ? text : text + "\n")
         case .json(let members): .object(members.mapValues(JSON.string))
-        case nil: nil
         }
+    }
+
+    /// The expression on one line and with nothing that ends the operator before its end.
+    private static func inOneOperator(_ expression: String) -> String {
+        expression.split(whereSeparator: \.isNewline).joined(separator: " ").replacing(")%", with: ") %")
     }
 
     // MARK: Formats

@@ -94,6 +94,8 @@ package final class EnvoyDataPlane: DataPlane {
         specification.descriptors = [inherited: program.number]
         specification.namespace = namespace
         specification.identity = directory.owner
+        specification.hostName = configuration.node.pod
+        specification.isolation = .hostName
         specification.forbidsNewPrivileges = true
         specification.keepsDescriptorLimit = true
         specification.workingDirectory = "/"

@@ -27,6 +27,9 @@ struct EnvoyLogLine: Decodable, Sendable {
     var fence: Bool?
     /// Whether the user's log leaves it out.
     var unlogged: Bool?
+    /// Whether the user's log has a filter, and what came of it: `true`, anything else, or nothing.
+    var filtered: Bool?
+    var passes: String?
     var kind: Kind?
     var listener: String?
     var chain: String?
@@ -74,7 +77,7 @@ struct EnvoyLogLine: Decodable, Sendable {
     var line: JSONValue?
 
     private enum CodingKeys: String, CodingKey {
-        case fence, unlogged, listener, chain, namesake, method, path, `protocol`, duration, authority, line
+        case fence, unlogged, filtered, passes, listener, chain, namesake, method, path, `protocol`, duration, authority, line
         case kind = "log_type"
         case streamID = "stream_id"
         case connectionID = "connection_id"
@@ -121,6 +124,9 @@ struct EnvoyLogLine: Decodable, Sendable {
         default: false
         }
     }
+
+    /// Whether it is one of the user's log.
+    var isLogged: Bool { unlogged != true && (filtered != true || passes == "true") }
 
     /// The record that the line stands for.
     func record(streamID: UInt64) -> AccessLogRecord {

@@ -145,7 +145,7 @@ struct EnvoyLogReader {
         record.origin =
             origins.ofDenial(line) ?? line.routeOrigin ?? stream.origin
             ?? (record.kind == .tcp ? origins.ofCluster(line) : nil)
-        if line.unlogged != true { reading.entry = (record, line.userLine) }
+        if line.isLogged { reading.entry = (record, line.userLine) }
         reading.events.append(.record(connection: number, record))
         guard connections[number]?.streams.isEmpty != false else { return }
         connections[number] = nil

@@ -38,7 +38,7 @@ struct EnvoyResources {
         let dnsCache = try configuration.clusters.first { $0.discovery == .dynamicForwardProxy }
             .map { cluster throws(EnvoyRenderingError) in try clusterRendering.dnsCache(of: cluster) }
         let listenerRendering = ListenerRendering(
-            accessLog: try AccessLogRendering(configuration.accessLog),
+            accessLog: try AccessLogRendering(configuration),
             connectionManagers: ConnectionManagerRendering(routes: source, dnsCache: dnsCache),
             transportSockets: transportSockets, dnsCache: dnsCache)
         var listeners: [JSON] = []

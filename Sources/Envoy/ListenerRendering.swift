@@ -34,7 +34,7 @@ struct ListenerRendering {
             "continue_on_listener_filters_timeout": true,
             "filter_chains": .array(chains),
             "default_filter_chain": defaultChain,
-            "access_log": accessLog.unmatchedLog(listener: listener.name),
+            "access_log": accessLog.unmatchedLog(listener: listener),
         ]
     }
 
@@ -98,12 +98,12 @@ struct ListenerRendering {
         switch chain.filter {
         case .httpConnectionManager(let manager):
             filter = try connectionManagers.filter(
-                manager, accessLog: accessLog.log(.http, of: chain, namesake: namesake, listener: listener.name),
-                attemptLog: accessLog.attemptLog(of: chain, namesake: namesake, listener: listener.name))
+                manager, accessLog: accessLog.log(.http, of: chain, namesake: namesake, listener: listener),
+                attemptLog: accessLog.attemptLog(of: chain, namesake: namesake, listener: listener))
         case .tcpProxy(let proxy):
             before = dynamicForwardProxy(proxy)
             filter = try tcpProxy(
-                proxy, accessLog: accessLog.log(.tcp, of: chain, namesake: namesake, listener: listener.name),
+                proxy, accessLog: accessLog.log(.tcp, of: chain, namesake: namesake, listener: listener),
                 place: place)
         }
         var socket: JSON?

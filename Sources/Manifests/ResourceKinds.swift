@@ -45,6 +45,7 @@ enum ResourceKinds {
         ResourceKind("Node", "", ["v1"], isClusterScoped: true) { Node(reading: $0) },
         ResourceKind("Service", "", ["v1"]) { Service(reading: $0) },
         ResourceKind("Pod", "", ["v1"]) { Pod(reading: $0) },
+        ResourceKind("Telemetry", "telemetry.istio.io", ["v1", "v1alpha1"]) { Telemetry(reading: $0) },
         ResourceKind(
             "Deployment", "apps", ["v1"], retired: ["extensions/v1beta1", "apps/v1beta1", "apps/v1beta2"]
         ) { Workload(reading: $0, as: .deployment) },
@@ -121,7 +122,7 @@ enum UnreadKinds {
         // Istio's own Gateway is read; this is the one of the Gateway API.
         "FQDNNetworkPolicy", "Gateway", "GlobalNetworkPolicy", "GlobalNetworkSet", "GRPCRoute", "HTTPRoute",
         "IstioControlPlane", "NetworkPolicy", "NetworkSet", "ProxyConfig",
-        "RequestAuthentication", "SecurityGroupPolicy", "TCPRoute", "TLSRoute", "Telemetry", "WasmPlugin",
+        "RequestAuthentication", "SecurityGroupPolicy", "TCPRoute", "TLSRoute", "WasmPlugin",
         "WorkloadGroup",
     ]
 

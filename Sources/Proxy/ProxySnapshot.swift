@@ -6,9 +6,11 @@ final class ProxySnapshot: Sendable {
     let listeners: ListenerTable
     let routes: [String: VirtualHostTable]
     let authorizations: AuthorizationTable
+    let logNeeds: AccessLogNeeds
 
     init(_ model: ProxyConfiguration) throws {
         self.model = model
+        logNeeds = AccessLogNeeds(model)
         listeners = ListenerTable(model.listeners)
         authorizations = try AuthorizationTable(model.listeners)
         var routes: [String: VirtualHostTable] = [:]

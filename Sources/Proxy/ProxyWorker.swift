@@ -115,7 +115,11 @@ final class ProxyWorker: @unchecked Sendable {
     private func adopt(_ snapshot: ProxySnapshot) {
         let old = self.snapshot
         self.snapshot = snapshot
-        if old?.model.accessLog != snapshot.model.accessLog { log.configure(snapshot.model.accessLog) }
+        if old?.model.accessLog != snapshot.model.accessLog
+            || old?.model.inboundAccessLog != snapshot.model.inboundAccessLog || old == nil
+        {
+            log.configure(snapshot.model)
+        }
         transportSockets.adopt(snapshot.model.secrets ?? [])
         var next: [String: ClusterRuntime] = [:]
         for model in snapshot.model.clusters where next[model.name] == nil {
@@ -264,7 +268,9 @@ final class ProxyWorker: @unchecked Sendable {
     func write(_ record: AccessLogRecord, of connection: DownstreamConnection, isLogged: Bool = true) {
         var record = record
         connection.tls?.describe(&record)
-        if isLogged, connection.chain?.isLogged ?? true { log.append(record) }
+        if isLogged, connection.chain?.isLogged ?? true {
+            log.append(record, connection.listener?.trafficDirection ?? .outbound)
+        }
         sink(.record(connection: connection.id, record))
     }
 

@@ -29,34 +29,58 @@ package enum AccessLogPiece: Sendable, Equatable {
         return result
     }
 
-    /// What the lab has no value for, so that it always prints as absent: `%HOSTNAME%`, `%REQ(X-TEAM)%`.
+    /// What no Envoy knows: it refuses a format that has one.
     package static func unknownOperators(in format: String) -> [String] {
-        pieces(of: format).compactMap { piece in
-            guard case .command(let name, let argument, _) = piece else { return nil }
-            let text = "%\(name)\(argument.map { "(\($0))" } ?? "")%"
+        commands(in: format) { name, _ in !AccessLogOperators.all.contains(name) }
+    }
+
+    /// What Envoy has a value for and the bundled proxy has none, so that it always prints as absent.
+    package static func operatorsWithoutValue(in format: String) -> [String] {
+        commands(in: format) { name, argument in
+            guard AccessLogOperators.all.contains(name) else { return false }
             switch name {
-            case "REQ":
-                let headers = (argument ?? "").uppercased().split(separator: "?").map(String.init)
-                return headers.contains(where: recordedHeaders.contains) ? nil : text
-            case "RESP": return argument?.uppercased() == "X-ENVOY-UPSTREAM-SERVICE-TIME" ? nil : text
-            default: return operators.contains(name) ? nil : text
+            case "PATH": return !["", "WQ", "NQ", "WQ:ORIG", "NQ:ORIG"].contains(argument ?? "")
+            case "QUERY_PARAMS": return !["", "RAW", "ORIG"].contains(argument ?? "")
+            default: return !operators.contains(name)
             }
         }
     }
 
-    private static let recordedHeaders: Set<String> = [
-        ":METHOD", ":PATH", ":AUTHORITY", "HOST", "X-FORWARDED-FOR", "USER-AGENT", "X-REQUEST-ID",
+    private static func commands(in format: String, where isMeant: (String, String?) -> Bool) -> [String] {
+        pieces(of: format).compactMap { piece in
+            guard case .command(let name, let argument, _) = piece, isMeant(name, argument) else { return nil }
+            return "%\(name)\(argument.map { "(\($0))" } ?? "")%"
+        }
+    }
+
+    /// The header fields that `REQ(…)` asks for, in lower case, but for those that every record has.
+    package static func requestHeaders(of argument: String?) -> [String]? {
+        let names = (argument ?? "").lowercased().split(separator: "?").map(String.init)
+        return recordedHeaders.contains(names) ? nil : names
+    }
+
+    private static let recordedHeaders: Set<[String]> = [
+        [":method"], [":authority"], ["host"], ["x-envoy-original-path", ":path"], ["x-forwarded-for"],
+        ["user-agent"], ["x-request-id"],
     ]
 
+    /// Those with a value, and those that have none in a lab, on either data plane: no filter sets such states.
     private static let operators: Set<String> = [
-        "RESPONSE_CODE", "BYTES_RECEIVED", "BYTES_SENT", "DURATION", "STREAM_ID", "CONNECTION_ID", "START_TIME",
-        "PROTOCOL", "RESPONSE_FLAGS", "RESPONSE_CODE_DETAILS", "CONNECTION_TERMINATION_DETAILS",
-        "UPSTREAM_TRANSPORT_FAILURE_REASON", "UPSTREAM_HOST", "UPSTREAM_CLUSTER", "UPSTREAM_CLUSTER_RAW",
-        "UPSTREAM_LOCAL_ADDRESS", "DOWNSTREAM_LOCAL_ADDRESS", "DOWNSTREAM_REMOTE_ADDRESS",
-        "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", "REQUESTED_SERVER_NAME",
-        "ROUTE_NAME", "FILTER_CHAIN_NAME", "DOWNSTREAM_TLS_VERSION", "DOWNSTREAM_PEER_URI_SAN",
-        "DOWNSTREAM_PEER_SUBJECT", "DOWNSTREAM_LOCAL_URI_SAN", "DOWNSTREAM_TRANSPORT_FAILURE_REASON",
-        "UPSTREAM_TLS_VERSION", "UPSTREAM_PEER_URI_SAN",
+        "ACCESS_LOG_TYPE", "BYTES_RECEIVED", "BYTES_SENT", "CONNECTION_ID", "CONNECTION_TERMINATION_DETAILS",
+        "CUSTOM_FLAGS", "DOWNSTREAM_DIRECT_REMOTE_ADDRESS", "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT",
+        "DOWNSTREAM_DIRECT_REMOTE_PORT", "DOWNSTREAM_LOCAL_ADDRESS", "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT",
+        "DOWNSTREAM_LOCAL_PORT", "DOWNSTREAM_LOCAL_URI_SAN", "DOWNSTREAM_PEER_SUBJECT", "DOWNSTREAM_PEER_URI_SAN",
+        "DOWNSTREAM_REMOTE_ADDRESS", "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", "DOWNSTREAM_REMOTE_PORT",
+        "DOWNSTREAM_TLS_VERSION", "DOWNSTREAM_TRANSPORT_FAILURE_REASON", "DURATION", "DYNAMIC_METADATA", "EMIT_TIME",
+        "FILTER_CHAIN_NAME", "FILTER_STATE", "HOSTNAME", "METADATA", "PATH", "PROTOCOL", "QUERY_PARAM",
+        "QUERY_PARAMS", "REQ", "REQUESTED_SERVER_NAME", "REQUEST_DURATION", "RESP", "RESPONSE_CODE",
+        "RESPONSE_CODE_DETAILS", "RESPONSE_DURATION", "RESPONSE_FLAGS", "RESPONSE_FLAGS_LONG",
+        "RESPONSE_TX_DURATION", "ROUNDTRIP_DURATION", "ROUTE_NAME", "SPAN_ID", "START_TIME", "STREAM_ID", "TRACE_ID",
+        "TRAILER", "UPSTREAM_CLUSTER", "UPSTREAM_CLUSTER_RAW", "UPSTREAM_FILTER_STATE", "UPSTREAM_HOST",
+        "UPSTREAM_LOCAL_ADDRESS", "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", "UPSTREAM_LOCAL_PORT",
+        "UPSTREAM_PEER_URI_SAN", "UPSTREAM_PROTOCOL", "UPSTREAM_REMOTE_ADDRESS",
+        "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", "UPSTREAM_REMOTE_PORT", "UPSTREAM_REQUEST_ATTEMPT_COUNT",
+        "UPSTREAM_TLS_VERSION", "UPSTREAM_TRANSPORT_FAILURE_REASON", "VIRTUAL_CLUSTER_NAME",
     ]
 
     /// Takes `NAME(ARGUMENT):LENGTH%` off `text`; an argument may hold percent signs, as times do.

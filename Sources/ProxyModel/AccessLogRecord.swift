@@ -47,6 +47,16 @@ package struct AccessLogRecord: Codable, Equatable, Sendable {
     package var endedInHandshake: Bool?
     package var upstreamTLSVersion: String?
     package var upstreamPeerURISAN: String?
+    package var upstreamProtocol: String?
+    /// How often an upstream was asked.
+    package var upstreamAttempts: Int?
+    /// From the beginning to the request's last byte, and to the response's first.
+    package var requestDurationMs: UInt64?
+    package var responseDurationMs: UInt64?
+    /// Header fields that the log's format or filter asks for, by names in lower case.
+    package var requestHeaders: [String: String]?
+    package var responseHeaders: [String: String]?
+    package var responseTrailers: [String: String]?
     /// The manifest line that decided: of the route, else of the chain, else of the cluster.
     package var origin: ConfigurationOrigin?
 

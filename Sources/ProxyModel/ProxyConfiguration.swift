@@ -11,6 +11,8 @@ package struct ProxyConfiguration: Codable, Equatable, Sendable {
     package var clusters: [Cluster]
     /// nil: no access log file. Structured records are always handed to the lab.
     package var accessLog: AccessLogConfiguration?
+    /// The log of what comes in, where it is another one; nil: `accessLog`.
+    package var inboundAccessLog: InboundAccessLog?
     /// The DNS servers for clusters that resolve names; asked as the proxy's own user.
     package var nameservers: [IPEndpoint]
     /// What TLS contexts refer to by name; a running lab adds those of its own authorities.
@@ -28,6 +30,24 @@ package struct ProxyConfiguration: Codable, Equatable, Sendable {
         self.nameservers = nameservers
         self.secrets = secrets
     }
+}
+
+extension ProxyConfiguration {
+    /// The log of connections of listeners of one direction; nil: none.
+    package func accessLog(of direction: Listener.TrafficDirection) -> AccessLogConfiguration? {
+        guard direction == .inbound, let inboundAccessLog else { return accessLog }
+        if case .log(let configuration) = inboundAccessLog { return configuration }
+        return nil
+    }
+
+    /// False where no line is ever written.
+    package var writesAccessLog: Bool { accessLog(of: .outbound) != nil || accessLog(of: .inbound) != nil }
+}
+
+/// A log of its own for what comes in.
+package enum InboundAccessLog: Codable, Equatable, Sendable {
+    case none
+    case log(AccessLogConfiguration)
 }
 
 /// Who the proxy is.
@@ -81,9 +101,20 @@ package struct AccessLogConfiguration: Codable, Equatable, Sendable {
     /// `/dev/stdout` in a cluster; the lab keeps the lines for `access.log`.
     package var path: String
     package var format: Format
+    /// What must be true for a line to be written, in the Common Expression Language.
+    package var filter: String?
 
-    package init(path: String = "/dev/stdout", format: Format) {
+    package init(path: String = "/dev/stdout", format: Format, filter: String? = nil) {
         self.path = path
         self.format = format
+        self.filter = filter
+    }
+
+    /// The texts that have command operators.
+    package var formats: [String] {
+        switch format {
+        case .text(let text): [text]
+        case .json(let members): members.sorted { $0.key < $1.key }.map(\.value)
+        }
     }
 }

@@ -22,7 +22,7 @@ extension StandingLab {
             let (lines, count) = log(0)
             written[pod.id] = count
             for line in request.tail.map({ lines.suffix($0) }) ?? lines[...] { call.output(line.asLine) }
-            if lines.isEmpty, pod.plan.proxy != nil, pod.plan.proxy?.accessLog == nil {
+            if lines.isEmpty, pod.plan.proxy?.writesAccessLog == false {
                 call.diagnose("the mesh writes no access log: set accessLogFile in its configuration")
             }
         }

@@ -70,9 +70,81 @@ import Testing
             line("[%START_TIME(%d/%b/%Y:%H:%M:%S.%3f %s)%] %DURATION%") == "[24/Jan/2019:12:17:11.640 1548332231] 214")
         #expect(line("%HOSTNAME%|%REQ(X-TEAM)%|100%") == "-|-|100%")
         #expect(
-            AccessLogPiece.unknownOperators(in: "%HOSTNAME% %REQ(X-TEAM)% %RESP(X-A)% %REQ(X-B?:PATH)% %DURATION%")
-                == ["%HOSTNAME%", "%REQ(X-TEAM)%", "%RESP(X-A)%"])
+            AccessLogPiece.unknownOperators(in: "%HOSTNAME% %REQ(X-TEAM)% %REQS(X-A)% %NOTHING% %DURATION%")
+                == ["%REQS(X-A)%", "%NOTHING%"])
+        #expect(
+            AccessLogPiece.operatorsWithoutValue(in: "%HOSTNAME% %UNIQUE_ID% %PATH(NQ)% %PATH(WQ:PATH)% %NOTHING%")
+                == ["%UNIQUE_ID%", "%PATH(WQ:PATH)%"])
         #expect(line("%UPSTREAM_CLUSTER% %PROTOCOL%") == "outbound|80||httpbin.org HTTP/1.1")
+    }
+
+    @Test("operators for headers, paths, ports, flags and attempts")
+    func moreOperators() {
+        var record = Self.record()
+        record.path = "/a?x=1&y=&z"
+        record.requestHeaders = ["x-team": "blue"]
+        record.responseHeaders = ["content-type": "text/plain"]
+        record.responseTrailers = ["grpc-status": "0"]
+        record.responseFlags = ["UF", "URX"]
+        record.upstreamProtocol = "HTTP/2"
+        record.upstreamAttempts = 3
+        record.requestDurationMs = 4
+        record.responseDurationMs = 14
+        func line(_ format: String) -> String {
+            AccessLogFormatter(.text(format), hostName: "sleep-1").line(for: record)
+        }
+        #expect(line("%REQ(X-NONE?X-TEAM)% %RESP(Content-Type):4% %TRAILER(GRPC-STATUS)%") == "blue text 0")
+        #expect(
+            line("%PATH(NQ)% %QUERY_PARAM(x)%,%QUERY_PARAM(y)%,%QUERY_PARAM(q)% %QUERY_PARAMS%") == "/a 1,,- x=1&y=&z")
+        #expect(line("%RESPONSE_FLAGS_LONG%") == "UpstreamConnectionFailure,UpstreamRetryLimitExceeded")
+        #expect(line("%UPSTREAM_PROTOCOL% %UPSTREAM_REQUEST_ATTEMPT_COUNT% %HOSTNAME%") == "HTTP/2 3 sleep-1")
+        #expect(line("%REQUEST_DURATION% %RESPONSE_DURATION% %RESPONSE_TX_DURATION%") == "4 14 200")
+        #expect(line("%UPSTREAM_REMOTE_PORT% %DOWNSTREAM_REMOTE_PORT% %DOWNSTREAM_LOCAL_PORT%") == "80 40998 80")
+    }
+
+    @Test(
+        "filters choose by what is known of a request; what can't be worked out is not logged",
+        arguments: [
+            ("response.code >= 400", false), ("response.code == 200 && request.method == 'GET'", true),
+            ("request.path.startsWith('/head') || response.code > 499", true),
+            ("request.headers['x-team'] == 'blue'", true), ("request.headers['x-none'] == 'blue'", false),
+            ("!(request.headers['x-none'] == 'blue')", false), ("'X-Team' in request.headers", true),
+            ("!('x-none' in request.headers)", true), ("response.code in [200, 204]", true),
+            ("has(upstream.transport_failure_reason)", false), ("!connection.mtls", true),
+            ("request.url_path.matches('^/h.*s$') && size(request.host) == 11", true),
+            ("response.code / 100 == 2 ? request.size == 0 : false", true),
+            ("source.port == 40998 && destination.address == \"203.0.113.67:80\"", true),
+            ("response.flags == 0", true), ("'a' + 'b' == 'ab' && 7 % 4 == 3 && -1 < 0", true),
+            ("request.headers['x-none'] == 'a' || true", true), ("xds.cluster_name.endsWith('httpbin.org')", true),
+            ("upstream.tls_version == 'TLSv1.3'", false), ("request.path", false),
+        ])
+    func filters(expression: String, isLogged: Bool) throws {
+        _ = try LogExpression(expression)
+        var record = Self.record()
+        record.requestHeaders = ["x-team": "blue"]
+        #expect(AccessLogFormatter(.istioText, filter: expression).logs(record) == isLogged)
+    }
+
+    @Test(
+        "expressions that are none, or that ask for what is not known here, are told",
+        arguments: [
+            ("response.code >=", "it ends too early"), ("nothing == 1", "there is no attribute \"nothing\""),
+            ("request.duration > 1", "the attribute request.duration is not supported yet"),
+            ("response.code == 1)", ") is not expected there"), ("'open", "a string has no end"),
+            ("has(1)", "has() argument must be a field selection"), ("request.path[0]", "only request.headers and"),
+            ("request.path.trim()", "the function trim with these arguments is not supported yet"),
+            ("#", "\"#\" means nothing there"),
+        ])
+    func wrongExpressions(expression: String, reason: String) {
+        let error = #expect(throws: LogExpression.Invalid.self) { try LogExpression(expression) }
+        #expect(error?.description.hasPrefix(reason) ?? false, "\(String(describing: error))")
+    }
+
+    @Test("an expression that is nested without end is refused, not followed")
+    func nesting() {
+        let deep = String(repeating: "(", count: 5000) + "true" + String(repeating: ")", count: 5000)
+        #expect(throws: LogExpression.Invalid.self) { try LogExpression(deep) }
+        #expect(throws: LogExpression.Invalid.self) { try LogExpression(String(repeating: "!", count: 5000) + "true") }
     }
 
     @Test(

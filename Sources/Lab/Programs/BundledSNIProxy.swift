@@ -25,5 +25,6 @@ final class BundledSNIProxy: ContainerProgram {
     func settle() async { await proxy.settle() }
     func stop() async { await proxy.stop() }
     func lines() -> [String] { proxy.lines() }
+    func lines(after count: Int) -> (lines: [String], count: Int) { proxy.lines(after: count) }
     func records() -> [AccessLogRecord] { proxy.records() }
 }

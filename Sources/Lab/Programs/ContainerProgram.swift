@@ -12,6 +12,8 @@ protocol ContainerProgram: Sendable {
     func stop() async
     /// Its log, oldest line first.
     func lines() -> [String]
+    /// Its lines after the first `count` that there have ever been, and how many there have been up to now.
+    func lines(after count: Int) -> (lines: [String], count: Int)
     /// The structured records behind those lines that tell of connections.
     func records() -> [AccessLogRecord]
     /// Returns when its log has more than `count` lines, or after `time`.
@@ -21,6 +23,12 @@ protocol ContainerProgram: Sendable {
 }
 
 extension ContainerProgram {
+    /// Of programs that keep all their lines.
+    func lines(after count: Int) -> (lines: [String], count: Int) {
+        let all = lines()
+        return (Array(all.dropFirst(count)), all.count)
+    }
+
     /// What settles has all its lines.
     func nextLine(after count: Int, within time: TimeAmount) async {}
     var fileSystem: ContainerFileSystem? { nil }

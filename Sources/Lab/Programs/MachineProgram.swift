@@ -17,8 +17,8 @@ final class MachineProgram: ContainerProgram {
         var fileSystem: ContainerFileSystem?
         var isStopping = false
         var hasEnded = false
-        var lines: [String] = []
-        var records: [AccessLogRecord] = []
+        var lines = NewestOf<String>()
+        var records = NewestOf<AccessLogRecord>()
         var waiting: [CheckedContinuation<Void, Never>] = []
     }
 
@@ -43,8 +43,11 @@ final class MachineProgram: ContainerProgram {
     }
 
     var fileSystem: ContainerFileSystem? { state.withLockedValue { $0.fileSystem } }
-    func lines() -> [String] { state.withLockedValue { $0.lines } }
-    func records() -> [AccessLogRecord] { state.withLockedValue { $0.records } }
+    func lines() -> [String] { state.withLockedValue { $0.lines.all } }
+    func lines(after count: Int) -> (lines: [String], count: Int) {
+        state.withLockedValue { ($0.lines.after(count), $0.lines.count) }
+    }
+    func records() -> [AccessLogRecord] { state.withLockedValue { $0.records.all } }
     /// It tells of nothing but by its log, whose lines are waited for where they are wanted.
     func settle() async {}
 

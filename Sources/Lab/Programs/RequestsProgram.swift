@@ -13,7 +13,7 @@ final class RequestsProgram: ContainerProgram {
         var isCalling = false
         var next: Scheduled<Void>?
         var exchange: ClientExchange?
-        var lines: [String] = []
+        var lines = NewestOf<String>()
         var waitingForEnd: [CheckedContinuation<Void, Never>] = []
         var waitingForLines: [CheckedContinuation<Void, Never>] = []
     }
@@ -36,7 +36,10 @@ final class RequestsProgram: ContainerProgram {
         loop = site.group.next()
     }
 
-    func lines() -> [String] { state.withLockedValue { $0.lines } }
+    func lines() -> [String] { state.withLockedValue { $0.lines.all } }
+    func lines(after count: Int) -> (lines: [String], count: Int) {
+        state.withLockedValue { ($0.lines.after(count), $0.lines.count) }
+    }
     /// It takes no connections.
     func records() -> [AccessLogRecord] { [] }
 

@@ -10,7 +10,7 @@ final class TelemetryLog: Sendable {
     private struct State {
         var pods: [IPAddress: ClusterPod] = [:]
         var byName: [PodID: ClusterPod] = [:]
-        var records: [MixerRecord] = []
+        var records = NewestOf<MixerRecord>()
     }
 
     private let state = NIOLockedValueBox(State())
@@ -27,11 +27,13 @@ final class TelemetryLog: Sendable {
         state.withLockedValue { state in
             guard let pod = state.byName[PodID(namespace: node.namespace, name: node.pod)] else { return }
             let pods = state.pods
-            state.records += MixerRecord.records(of: record, by: pod, role: node.role) { pods[$0] }
+            for made in MixerRecord.records(of: record, by: pod, role: node.role, registry: { pods[$0] }) {
+                state.records.append(made)
+            }
         }
     }
 
-    var records: [MixerRecord] { state.withLockedValue { $0.records } }
+    var records: [MixerRecord] { state.withLockedValue { $0.records.all } }
 
     /// As assertions see it.
     var log: PodLog {

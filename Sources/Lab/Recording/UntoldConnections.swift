@@ -31,6 +31,8 @@ final class UntoldConnections: Sendable {
         /// Sockets of flows' clients: their packets are no proxy's.
         var clients: Set<SocketKey> = []
         var openings: Set<Opening> = []
+        /// In the order in which they came: the kernel gives a connection up long before so many later ones.
+        var newestOpenings = NewestOf<Opening>(limit: 10_000)
         var flow: FlowTracker?
         var ends: [FiveTuple: End] = [:]
         /// By pod and start.
@@ -62,7 +64,11 @@ final class UntoldConnections: Sendable {
         let addresses = told.flatMap { pod in
             pod.plan.pod.addresses.map { ($0, pod) }
         }
-        state.withLockedValue { $0.pods = Dictionary(addresses) { $1 } }
+        let starts = Set(pods.map { "\($0.id)~\($0.generation)" })
+        state.withLockedValue { state in
+            state.pods = Dictionary(addresses) { $1 }
+            state.diagnostics = state.diagnostics.filter { starts.contains($0.key) }
+        }
     }
 
     // MARK: Flows
@@ -102,7 +108,10 @@ final class UntoldConnections: Sendable {
         else { return }
         let flow: FlowTracker? = state.withLockedValue { state in
             // The kernel sends it again and again; only the first is news, and of that flow in whose time it falls.
-            state.openings.insert(Opening(tuple: tuple, sequence: sequence)).inserted ? state.flow : nil
+            let opening = Opening(tuple: tuple, sequence: sequence)
+            guard state.openings.insert(opening).inserted else { return nil }
+            if let oldest = state.newestOpenings.append(opening) { state.openings.remove(oldest) }
+            return state.flow
         }
         guard let flow else { return }
         flow.note(UntoldPacket(tuple: tuple, pod: pod, timeMs: recorder.nowMs))

@@ -63,7 +63,7 @@ extension RunningPod {
                     nextLine: program.nextLine)
             )
         }
-        let isLogging = plan.proxy?.accessLog != nil
+        let isLogging = plan.proxy?.writesAccessLog ?? false
         return (
             "\(id)",
             proxy.map { proxy in
@@ -80,10 +80,7 @@ extension RunningPod {
     /// nothing writes one. Without a container it is the proxy's, else that of the first program in a container's place.
     package func followedLog(of container: String?) -> ((Int) -> (lines: [String], count: Int))? {
         if let program = container.map({ programs[$0] }) ?? (proxy == nil ? programs.values.first : nil) {
-            return { count in
-                let lines = program.lines()
-                return (Array(lines.dropFirst(count)), lines.count)
-            }
+            return program.lines(after:)
         }
         guard container == nil || container == "istio-proxy" || plan.pod.isRouter else { return { _ in ([], 0) } }
         return proxy.map { proxy in proxy.accessLogLines(after:) }

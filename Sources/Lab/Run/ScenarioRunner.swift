@@ -131,7 +131,7 @@ struct ScenarioRunner: Sendable {
         onVerdict: (FlowResult) -> Void
     ) async throws -> (StepResult, [(position: Int, flow: HeldFlow)]) {
         var result = StepResult(name: step.name, choices: ProxyChoices(plan: plan).sets)
-        let recordsBefore = await recordCounts(lab, of: earlier)
+        let recordsBefore = await recordCounts(lab, of: earlier, withLines: step.asksForLines)
         let runner = FlowRunner(
             lab: lab, enforcement: scenario.enforcement, dns: plan.dns, policies: plan)
 
@@ -188,7 +188,9 @@ struct ScenarioRunner: Sendable {
     }
 
     /// Where the logs stand, but of new pods: what those do from their start on is of this step.
-    private func recordCounts(_ lab: RunningLab, of earlier: [RunningPod]) async -> [String: LogPosition] {
+    private func recordCounts(
+        _ lab: RunningLab, of earlier: [RunningPod], withLines: Bool
+    ) async -> [String: LogPosition] {
         var counts: [String: LogPosition] = [:]
         if let telemetry = lab.telemetry {
             counts[MixerTelemetry.name] = LogPosition(records: telemetry.records.count)
@@ -196,7 +198,9 @@ struct ScenarioRunner: Sendable {
         for pod in await lab.allPods where earlier.contains(where: { $0 === pod }) {
             for (name, log) in pod.logs {
                 counts[name] = LogPosition(
-                    records: log.entries().count, lines: log.hasOtherLines ? log.lines().count : nil)
+                    records: log.entries().count,
+                    // Records of times without a log have no lines.
+                    lines: log.hasOtherLines || withLines ? log.lines().count : nil)
             }
         }
         return counts
@@ -275,5 +279,12 @@ struct ScenarioRunner: Sendable {
             files["\(pod.id)/access.log"] = proxy.accessLogLines().map { $0.hasSuffix("\n") ? $0 : $0 + "\n" }.joined()
         }
         return files
+    }
+}
+
+extension Step {
+    /// Whether an assertion is about lines, and not about records alone.
+    fileprivate var asksForLines: Bool {
+        assertions.contains { if case .logLine = $0.check { true } else { false } }
     }
 }

@@ -106,6 +106,11 @@ extension MeshConfig {
             .flatMap(TrafficPolicy.ConnectionPool.H2Upgrade.init)
         externalAuthorizers =
             field["extensionProviders"].map { $0.list.compactMap { ExternalAuthorizer(reading: $0) } }
+        fileAccessLogs = field["extensionProviders"].map { $0.list.compactMap { FileAccessLog(reading: $0) } }
+        providerNames = field["extensionProviders"].map { Set($0.list.compactMap { $0["name"]?.node.text }) }
+        if let defaults = field["defaultProviders"] {
+            defaultAccessLogProviders = defaults["accessLogging"]?.strings
+        }
         if let paths = field["pathNormalization"], paths.check("normalization") {
             let modes = ["DEFAULT", "NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"]
             pathNormalization = paths["normalization"]?.choice(of: modes).flatMap { $0 == "DEFAULT" ? nil : $0 }
@@ -123,7 +128,7 @@ extension MeshConfig {
 
     private mutating func readAccessLog(_ field: FieldReader) {
         accessLogFile = field["accessLogFile"]?.string ?? accessLogFile
-        accessLogFormat = field["accessLogFormat"]?.string ?? accessLogFormat
+        accessLogFormat = field["accessLogFormat"]?.locatedString ?? accessLogFormat
         accessLogEncoding = field["accessLogEncoding"]?.choice(of: ["TEXT", "JSON"]) ?? accessLogEncoding
     }
 

@@ -24,7 +24,13 @@ package struct MeshConfig: Sendable, Equatable {
     package var accessLogFile: String?
     /// `TEXT` or `JSON`.
     package var accessLogEncoding: String?
-    package var accessLogFormat: String?
+    package var accessLogFormat: Located<String>?
+    /// Those of `extensionProviders` that write files.
+    package var fileAccessLogs: [FileAccessLog]?
+    /// The names of all `extensionProviders`.
+    package var providerNames: Set<String>?
+    /// `defaultProviders.accessLogging`.
+    package var defaultAccessLogProviders: [String]?
     package var rootNamespace: String?
     package var trustDomain: String?
     package var proxyListenPort: UInt16?
@@ -89,6 +95,9 @@ package struct MeshConfig: Sendable, Equatable {
         lay(\.accessLogFile)
         lay(\.accessLogEncoding)
         lay(\.accessLogFormat)
+        lay(\.fileAccessLogs)
+        lay(\.providerNames)
+        lay(\.defaultAccessLogProviders)
         lay(\.rootNamespace)
         lay(\.trustDomain)
         lay(\.proxyListenPort)

@@ -21,6 +21,7 @@ package struct ProxyCompiler {
     private let namedCredentials: [String: SourceLocation]
     private let peerAuthentication: PeerAuthenticationIndex
     private let authorization: AuthorizationIndex
+    private let telemetry: TelemetryIndex
     private let servicesOfPod: [PodID: [ClusterService]]
     /// Label keys that any rule looks at; other labels can't change the outbound part.
     private let selectingKeys: Set<String>
@@ -39,6 +40,7 @@ package struct ProxyCompiler {
             resources.resources(PeerAuthentication.self), rootNamespace: cluster.rootNamespace)
         authorization = AuthorizationIndex(
             resources.resources(AuthorizationPolicy.self), rootNamespace: cluster.rootNamespace)
+        telemetry = TelemetryIndex(resources.resources(Telemetry.self), rootNamespace: cluster.rootNamespace)
         let rules = resources.resources(DestinationRule.self)
         namedFiles = CertificateFiles.locations(rules, gateways)
         namedCredentials = CertificateFiles.credentials(rules)
@@ -125,8 +127,7 @@ package struct ProxyCompiler {
             routes: GatewayRoutePass(context: context, servers: servers).tables(),
             clusters: clusters.builtIn() + clusters.outbound()
                 + (servers.hasAutoPassthrough ? clusters.byServerName() : []),
-            accessLog: AccessLogPass.configuration(
-                mesh: cluster.mesh, isIstio10: context.isIstio10, diagnostics: diagnostics),
+            accessLog: accessLogPass(for: pod, context).configurations().outbound,
             nameservers: nameservers.map { IPEndpoint($0, 53) })
         return (configuration, registry.diagnostics + diagnostics.all)
     }
@@ -143,8 +144,7 @@ package struct ProxyCompiler {
             inboundPort: pod.capture?.inboundPort ?? 15006, peerAuthentication: peerAuthentication,
             trustDomain: cluster.trustDomain, authorization: authorizationPass(for: pod, context)
         ).configuration()
-        let accessLog = AccessLogPass.configuration(
-            mesh: cluster.mesh, isIstio10: context.isIstio10, diagnostics: context.diagnostics)
+        let accessLogs = accessLogPass(for: pod, context).configurations()
 
         let node = Self.node(of: pod)
         var listeners = outbound.listeners
@@ -156,11 +156,19 @@ package struct ProxyCompiler {
                 listeners[index].setRequestHeaders(headers, unless: outbound.externalTables.contains)
             }
         }
-        let configuration = ProxyConfiguration(
+        var configuration = ProxyConfiguration(
             node: node, listeners: listeners + [inbound.listener], routes: outbound.routes + inbound.routes,
-            clusters: outbound.clusters + inbound.clusters, accessLog: accessLog,
+            clusters: outbound.clusters + inbound.clusters, accessLog: accessLogs.outbound,
             nameservers: nameservers.map { IPEndpoint($0, 53) })
+        configuration.inboundAccessLog = accessLogs.inbound
         return (configuration, registry.diagnostics + outbound.diagnostics + context.diagnostics.all)
+    }
+
+    private func accessLogPass(for pod: ClusterPod, _ context: ProxyContext) -> AccessLogPass {
+        AccessLogPass(
+            mesh: cluster.mesh,
+            telemetry: telemetry.accessLogging(namespace: pod.id.namespace, labels: pod.labels),
+            isIstio10: context.isIstio10, diagnostics: context.diagnostics)
     }
 
     private func authorizationPass(for pod: ClusterPod, _ context: ProxyContext) -> AuthorizationPass {

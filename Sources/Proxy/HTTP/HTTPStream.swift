@@ -356,6 +356,26 @@ final class HTTPStream: @unchecked Sendable {
         record.userAgent = field("user-agent")
         record.requestID = field("x-request-id")
         record.xForwardedFor = field("x-forwarded-for")
+        guard let needed = worker.snapshot?.logNeeds.requestHeaders, !needed.isEmpty else { return }
+        var headers = Self.fields(named: needed, of: head.fields)
+        if needed.contains(":path") { headers[":path"] = head.path }
+        if needed.contains(":method") { headers[":method"] = head.method }
+        if needed.contains(":authority") { headers[":authority"] = head.authority }
+        if needed.contains("host") { headers["host"] = head.authority }
+        if needed.contains(":scheme") { headers[":scheme"] = head.scheme }
+        record.requestHeaders = headers
+    }
+
+    private func note(_ head: HTTPResponseHead) {
+        guard let needed = worker.snapshot?.logNeeds.responseHeaders, !needed.isEmpty else { return }
+        record.responseHeaders = Self.fields(named: needed, of: head.fields)
+        if needed.contains(":status") { record.responseHeaders?[":status"] = "\(head.status)" }
+    }
+
+    private static func fields(named names: Set<String>, of fields: HTTPFields) -> [String: String] {
+        var result: [String: String] = [:]
+        for name in names { result[name] = fields.first(name).map(FieldText.readable) }
+        return result
     }
 
     // MARK: From the upstream
@@ -366,6 +386,7 @@ final class HTTPStream: @unchecked Sendable {
         let status = head.status
         record.responseCode = status
         record.responseCodeDetails = "via_upstream"
+        record.responseDurationMs = startedAt.millisecondsAgo
         var head = head
         var ended = ended
         for cookie in router.setCookies { head.fields.append("set-cookie", cookie) }
@@ -384,6 +405,7 @@ final class HTTPStream: @unchecked Sendable {
             request.keepsAlive && body.isEnded && !connection.isDraining && request.upgrade == nil
             && connection.canKeepAlive(head, ended: ended)
         sentHead = true
+        note(head)
         connection.write(head, ended: ended, closes: !keepAlive)
         if ended, !router.isUpgraded {
             responseEnded = true
@@ -400,6 +422,9 @@ final class HTTPStream: @unchecked Sendable {
     func respondEnd(_ trailers: HTTPFields?) {
         guard !isFinished, sentHead else { return }
         responseEnded = true
+        if let trailers, let needed = worker.snapshot?.logNeeds.responseTrailers, !needed.isEmpty {
+            record.responseTrailers = Self.fields(named: needed, of: trailers)
+        }
         connection.writeEnd(trailers)
         finish()
     }
@@ -424,6 +449,7 @@ final class HTTPStream: @unchecked Sendable {
         // A request that was not understood so far leaves its connection as it was.
         if request == nil, !closes, body.isEnded, !connection.isDraining { keepAlive = true }
         sentHead = true
+        note(head)
         connection.write(head, ended: ended, closes: !keepAlive)
         if !ended {
             if record.method != "HEAD" { record.bytesSent += UInt64(reply.body.utf8.count) }
@@ -461,6 +487,9 @@ final class HTTPStream: @unchecked Sendable {
         router = nil
         body.drop()
         record.durationMs = startedAt.millisecondsAgo
+        record.requestDurationMs = body.endedAt.map { end in
+            UInt64(max(0, (end - startedAt).nanoseconds / 1_000_000))
+        }
         if isShadow {
             connection.streamEnded(keepAlive: false, broken: broken)
             return

@@ -16,8 +16,18 @@ package struct AccessLogFormatter: Sendable {
     private let form: Form
     /// Envoy of Istio 1.0's time did not know the local address of the connections that it kept for HTTP.
     private let hidesLocalAddressOfHTTP: Bool
+    private let filter: LogFilter?
+    private let hostName: String
 
-    package init(_ format: AccessLogConfiguration.Format) {
+    /// - Parameter hostName: the pod's.
+    package init(_ configuration: AccessLogConfiguration, hostName: String = "-") {
+        self.init(configuration.format, filter: configuration.filter, hostName: hostName)
+    }
+
+    package init(_ format: AccessLogConfiguration.Format, filter: String? = nil, hostName: String = "-") {
+        self.hostName = hostName
+        // One that is none logs nothing, as where it can't be worked out.
+        self.filter = filter.map { LogFilter((try? LogExpression($0)) ?? .literal(.bool(false))) }
         hidesLocalAddressOfHTTP = format == .istio10Text
         switch format {
         case .text(let text): form = .text(Self.pieces(of: text))
@@ -26,27 +36,30 @@ package struct AccessLogFormatter: Sendable {
         }
     }
 
+    /// Whether the record is one that the log is to have.
+    package func logs(_ record: AccessLogRecord) -> Bool { filter?.passes(record) ?? true }
+
     /// The record's line, without its newline. Absent values are `-` in text and null in JSON.
     package func line(for record: AccessLogRecord) -> String {
         var record = record
         if hidesLocalAddressOfHTTP, record.kind == .http { record.upstreamLocalAddress = nil }
         switch form {
         case .text(let pieces):
-            let line = Self.join(pieces, record)
+            let line = join(pieces, record)
             return line.hasSuffix("\n") ? String(line.dropLast()) : line
         case .json(let fields):
-            let members = fields.map { "\(JSONText.quoted($0.key)):\(Self.json($0.pieces, record))" }
+            let members = fields.map { "\(JSONText.quoted($0.key)):\(json($0.pieces, record))" }
             return "{\(members.joined(separator: ","))}"
         }
     }
 
-    private static func join(_ pieces: [Piece], _ record: AccessLogRecord) -> String {
+    private func join(_ pieces: [Piece], _ record: AccessLogRecord) -> String {
         var result = ""
         for piece in pieces {
             switch piece {
             case .literal(let text): result += text
             case .command(let command):
-                switch command.value(in: record) {
+                switch command.value(in: record, hostName: hostName) {
                 case .text(let text): result += text
                 case .number(let number): result += String(number)
                 case nil: result += "-"
@@ -57,11 +70,11 @@ package struct AccessLogFormatter: Sendable {
     }
 
     /// A lone operator keeps its type; text around it makes a string.
-    private static func json(_ pieces: [Piece], _ record: AccessLogRecord) -> String {
+    private func json(_ pieces: [Piece], _ record: AccessLogRecord) -> String {
         guard pieces.count == 1, case .command(let command) = pieces[0] else {
             return JSONText.quoted(join(pieces, record))
         }
-        return switch command.value(in: record) {
+        return switch command.value(in: record, hostName: hostName) {
         case .text(let text): JSONText.quoted(text)
         case .number(let number): String(number)
         case nil: "null"

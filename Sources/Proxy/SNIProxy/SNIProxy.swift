@@ -38,6 +38,12 @@ package final class SNIProxy: Sendable {
 
     /// The records as nginx writes them in the documents' `log_format`.
     package func lines() -> [String] { records().map(SNIProxyLog.line) }
+
+    /// The lines after the first `count` that there have ever been, and how many there have been.
+    package func lines(after count: Int) -> (lines: [String], count: Int) {
+        let (records, total) = worker.log.records(after: count)
+        return (records.map(SNIProxyLog.line), total)
+    }
 }
 
 /// The proxy itself. Its mutable state is confined to `loop`, which is what makes it `Sendable`.
@@ -120,7 +126,7 @@ final class SNIProxyWorker: @unchecked Sendable {
 
     func end(_ number: UInt64, _ record: AccessLogRecord) {
         guard connections.removeValue(forKey: number) != nil else { return }
-        log.append(record)
+        log.append(record, .outbound)
         sink(.record(connection: number, record))
         sink(.closed(connection: number))
         checkEmptied()

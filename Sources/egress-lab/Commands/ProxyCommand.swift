@@ -30,7 +30,9 @@ struct ProxyCommand: AsyncParsableCommand {
         let configuration = try read()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let connections = OpenConnections()
-        let formatter = configuration.accessLog.map { AccessLogFormatter($0.format) }
+        let formatter = configuration.accessLog.map {
+            AccessLogFormatter($0, hostName: configuration.node.pod)
+        }
         let context = CurrentNetworkContext()
         let proxy = BundledProxy(
             configuration: configuration, context: context,
@@ -41,7 +43,7 @@ struct ProxyCommand: AsyncParsableCommand {
             case .accepted(let connection, _, _): connections.add(connection)
             case .closed(let connection): connections.remove(connection)
             case .record(_, let record):
-                if let formatter { Console.report(formatter.line(for: record) + "\n") }
+                if let formatter, formatter.logs(record) { Console.report(formatter.line(for: record) + "\n") }
             case .connecting: break
             }
         }

@@ -50,7 +50,9 @@ struct HeaderMutator {
             case .command("RESP", let argument, let maxLength):
                 cut(argument.flatMap { response?.first($0.lowercased()) }, maxLength)
             case .command(let name, let argument, let maxLength):
-                switch AccessLogOperator(name: name, argument: argument, maxLength: maxLength).value(in: record) {
+                switch AccessLogOperator(name: name, argument: argument, maxLength: maxLength)
+                    .value(in: record, hostName: "")
+                {
                 case .text(let text): text
                 case .number(let number): String(number)
                 case nil: ""

@@ -111,6 +111,7 @@ final class Router: @unchecked Sendable {
             return
         }
         stream.record.upstreamHost = host.endpoint
+        stream.record.upstreamAttempts = (stream.record.upstreamAttempts ?? 0) + 1
         let attempt = UpstreamRequest(self, host: host, authority: head.authority)
         self.attempt = attempt
         attempt.start()
@@ -133,6 +134,7 @@ final class Router: @unchecked Sendable {
     func ready(_ upstream: any HTTPUpstream) {
         if let host = attempt?.host { cluster.report(.connected(isFinal: false), of: host) }
         stream.record.upstreamLocalAddress = upstream.local
+        stream.record.upstreamProtocol = upstream.takesUpgrades ? "HTTP/1.1" : "HTTP/2"
         upstream.transport?.session.describeUpstream(&stream.record)
         var head = head
         if retryState.retries > 0 {

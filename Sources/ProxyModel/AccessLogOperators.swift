@@ -1,6 +1,6 @@
 /// The command operators that Envoy 1.40 takes in access-log formats; it refuses a format with any other.
-enum AccessLogOperators {
-    static let all: Set<String> = [
+package enum AccessLogOperators {
+    package static let all: Set<String> = [
         "ACCESS_LOG_TYPE", "BYTES_RECEIVED", "BYTES_RETRANSMITTED", "BYTES_SENT", "CEL", "CLUSTER_METADATA",
         "COALESCE", "COMMON_DURATION", "CONNECTION_ID", "CONNECTION_TERMINATION_DETAILS", "CUSTOM_FLAGS",
         "DOWNSTREAM_DETECTED_CLOSE_TYPE", "DOWNSTREAM_DIRECT_LOCAL_ADDRESS",
