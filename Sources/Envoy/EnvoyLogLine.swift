@@ -77,7 +77,8 @@ struct EnvoyLogLine: Decodable, Sendable {
     var line: JSONValue?
 
     private enum CodingKeys: String, CodingKey {
-        case fence, unlogged, filtered, passes, listener, chain, namesake, method, path, `protocol`, duration, authority, line
+        case fence, unlogged, filtered, passes, listener, chain, namesake, method, path, `protocol`, duration,
+            authority, line
         case kind = "log_type"
         case streamID = "stream_id"
         case connectionID = "connection_id"
