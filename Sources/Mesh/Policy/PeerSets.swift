@@ -16,9 +16,18 @@ struct PeerSets {
         var blocks: IPPrefixSet
     }
 
+    /// A port's name where certain pods are called.
+    private struct NamedPort: Hashable {
+        var name: String
+        var transport: IPProtocol
+        var pods: [Int]
+        var family: IPFamily
+    }
+
     private let cluster: Cluster
     private let classes: PodClasses
     private var known: [Selected: Names] = [:]
+    private var knownPorts: [NamedPort: String] = [:]
     private var byContent: [IPPrefixSet: String] = [:]
     private(set) var all: [NamedSet] = []
     private(set) var names: [NameSet] = []
@@ -58,6 +67,9 @@ struct PeerSets {
 
     /// The set of the address and port that a named port means in each of `pods`; nil where it means none.
     mutating func name(ofPort name: String, _ transport: IPProtocol, in pods: [Int], _ family: IPFamily) -> String? {
+        // Policies that mean the same pods share the set: else they would grow as policies times pods do.
+        let key = NamedPort(name: name, transport: transport, pods: pods, family: family)
+        if let name = knownPorts[key] { return name }
         let endpoints = pods.map { cluster.pods[$0] }.flatMap { pod -> [IPEndpoint] in
             guard let number = pod.number(of: .name(name), transport: transport) else { return [] }
             return pod.addresses.filter { $0.family == family }.map { IPEndpoint($0, number) }
@@ -69,6 +81,7 @@ struct PeerSets {
             keys: [family == .ipv4 ? .ipv4Address : .ipv6Address, .inetService],
             elements: endpoints.map { SetElement(.address($0.address), .port($0.port)) })
         all.append(set)
+        knownPorts[key] = set.name
         return set.name
     }
 
