@@ -88,7 +88,9 @@ package struct ResultComparison: Sendable {
 
     private func assertion(_ step: String, _ left: AssertionResult, _ right: AssertionResult) -> ComparedItem {
         var fields = FieldComparison()
-        fields.compare("observed", left.observed.map { "\($0)" }, right.observed.map { "\($0)" })
+        // Of what grows with time it counts whether it began.
+        let text: (UInt64) -> String = { left.growsWithTime == true ? ($0 == 0 ? "none" : "some") : "\($0)" }
+        fields.compare("observed", left.observed.map(text), right.observed.map(text))
         fields.comparePassed(left.passed, right.passed)
         return ComparedItem(
             step: step, kind: .assertion, subject: left.message, location: left.location,

@@ -321,12 +321,17 @@ package struct AssertionResult: Codable, Sendable {
     package var message: String
     /// The statistic's value, or how many records or lines of the log matched; nil where there was nobody to ask.
     package var observed: UInt64?
+    /// True where the pod's own program goes on calling: what is observed depends on when.
+    package var growsWithTime: Bool?
     package var location: String
 
-    package init(passed: Bool, message: String, observed: UInt64? = nil, location: String) {
+    package init(
+        passed: Bool, message: String, observed: UInt64? = nil, growsWithTime: Bool? = nil, location: String
+    ) {
         self.passed = passed
         self.message = message
         self.observed = observed
+        self.growsWithTime = growsWithTime
         self.location = location
     }
 }

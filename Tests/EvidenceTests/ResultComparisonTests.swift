@@ -129,8 +129,10 @@ import Testing
                 in: "default/sleep", run: "curl", exitCode: code, stdout: stdout, stderr: "", durationMs: 1,
                 passed: true, mismatches: [], location: "scenario.yaml:12")
         }
-        func assertion(_ observed: UInt64, passed: Bool = true) -> AssertionResult {
-            AssertionResult(passed: passed, message: "stat", observed: observed, location: "scenario.yaml:14")
+        func assertion(_ observed: UInt64, passed: Bool = true, grows: Bool? = nil) -> AssertionResult {
+            AssertionResult(
+                passed: passed, message: "stat", observed: observed, growsWithTime: grows,
+                location: "scenario.yaml:14")
         }
         #expect(
             fields(scenario(commands: [command(0, "a")]), scenario(commands: [command(1, "b")]))
@@ -140,6 +142,13 @@ import Testing
         #expect(
             fields(scenario(assertions: [assertion(1)]), scenario(assertions: [assertion(1, passed: false)]))
                 == ["passed"])
+        func grown(_ left: UInt64, _ right: UInt64) -> [String] {
+            fields(
+                scenario(assertions: [assertion(left, grows: true)]),
+                scenario(assertions: [assertion(right, grows: true)]))
+        }
+        #expect(grown(1, 2).isEmpty)
+        #expect(grown(0, 2) == ["observed"])
     }
 
     @Test("What both sides do alike against the scenario is no difference, and no success")

@@ -20,6 +20,8 @@ protocol ContainerProgram: Sendable {
     func nextLine(after count: Int, within time: TimeAmount) async
     /// What it sees of the machine's files; nil: it needs none.
     var fileSystem: ContainerFileSystem? { get }
+    /// It goes on calling for as long as it runs.
+    var callsUnasked: Bool { get }
 }
 
 extension ContainerProgram {
@@ -32,6 +34,7 @@ extension ContainerProgram {
     /// What settles has all its lines.
     func nextLine(after count: Int, within time: TimeAmount) async {}
     var fileSystem: ContainerFileSystem? { nil }
+    var callsUnasked: Bool { false }
 }
 
 /// Where a container's program runs, and whom it tells.

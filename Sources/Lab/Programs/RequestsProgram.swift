@@ -43,6 +43,8 @@ final class RequestsProgram: ContainerProgram {
     /// It takes no connections.
     func records() -> [AccessLogRecord] { [] }
 
+    var callsUnasked: Bool { true }
+
     // MARK: Life
 
     func start() async {

@@ -26,12 +26,13 @@ struct AssertionRunner: Sendable {
     }
 
     private func checkNow(_ assertion: Assertion) async -> AssertionResult {
+        let pod = await lab.pod(of: assertion.of)
+        let grows = pod?.programs.values.contains(where: \.callsUnasked) == true
         func result(_ passed: Bool, _ message: String, observed: UInt64? = nil) -> AssertionResult {
             AssertionResult(
-                passed: passed, message: message, observed: observed,
+                passed: passed, message: message, observed: observed, growsWithTime: grows ? true : nil,
                 location: "\(assertion.location.file):\(assertion.location.line)")
         }
-        let pod = await lab.pod(of: assertion.of)
         let telemetry = MixerTelemetry.isNamed(by: assertion.of) ? lab.telemetry : nil
         guard pod != nil || telemetry != nil else {
             return result(false, "no pod of \(assertion.of) is running")
