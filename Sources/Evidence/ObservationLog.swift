@@ -135,7 +135,9 @@ package struct ObservationLog: Sendable {
                 let uses = uses(by: connection, of: part)
                 // A connection that never got past its handshake: only one of the data planes tells of it, and the proxy
                 // that made it logs what became of it.
-                if depth > 0, uses.isEmpty, closed.contains(connection), records.allSatisfy(\.endedInHandshake) {
+                if depth > 0, uses.isEmpty, closed.contains(connection), !records.isEmpty,
+                    records.allSatisfy(\.endedInHandshake)
+                {
                     continue
                 }
                 var seen: Set<FiveTuple> = []

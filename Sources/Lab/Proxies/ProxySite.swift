@@ -11,6 +11,8 @@ struct ProxySite: Sendable {
     /// Istio 1.0's telemetry service; nil where there is none.
     let telemetry: TelemetryLog?
     let metrics: IstioMetrics
+    /// nil where the proxies tell all themselves.
+    let untold: UntoldConnections?
     /// To be called when the proxy has ended unasked.
     let failed: @Sendable (any Error) -> Void
 
@@ -19,6 +21,6 @@ struct ProxySite: Sendable {
     var events: ProxyRecorder {
         ProxyRecorder(
             node: configuration.node, generation: pod.generation, recorder: recorder, telemetry: telemetry,
-            metrics: metrics)
+            metrics: metrics, untold: untold)
     }
 }

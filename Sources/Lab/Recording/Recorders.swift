@@ -14,6 +14,7 @@ struct ProxyRecorder: Sendable {
     let recorder: EvidenceRecorder
     var telemetry: TelemetryLog?
     var metrics: IstioMetrics?
+    var untold: UntoldConnections?
 
     func record(_ event: ProxyEvent) {
         let now = recorder.nowMs
@@ -27,11 +28,13 @@ struct ProxyRecorder: Sendable {
         case .connecting(let number, let local, let to, let cluster, let request, let isReused):
             // Without a socket there is no packet either.
             guard let local else { return }
+            let tuple = FiveTuple(.tcp, from: local, to: to)
             recorder.record(
                 .proxyConnecting(
                     ProxyConnecting(
-                        connection: connection(number), tuple: FiveTuple(.tcp, from: local, to: to),
-                        cluster: cluster, request: request, isReused: isReused, timeMs: now)))
+                        connection: connection(number), tuple: tuple, cluster: cluster, request: request,
+                        isReused: isReused, timeMs: now)))
+            if !isReused { untold?.proxyConnected(tuple) }
         case .record(let number, let record):
             telemetry?.report(record, by: node)
             metrics?.count(record)

@@ -12,7 +12,8 @@ import ProxyModel
 /// The first packet of a connection that came to nothing was logged at the boundary or dropped all the same. Flows are
 /// sent one after the other, so it belongs to the one connection that the flow has in that pod's proxy; where there is
 /// not exactly one, it belongs to nobody, and the flow is inconclusive. A client that never says what its proxy waits for
-/// has no record at all; then the kernel tells whose socket its connection ends at.
+/// has no record at all; then the kernel tells whose socket its connection ends at. So it does of a proxy that is such a
+/// client of another one.
 final class UntoldConnections: Sendable {
     /// Tells a connection's first packet from that of a later connection with the same ports.
     private struct Opening: Hashable {
@@ -24,6 +25,8 @@ final class UntoldConnections: Sendable {
     private struct End {
         let pod: RunningPod
         let timeMs: Double
+        /// Whose time it fell in, where another proxy made the connection.
+        var flow: FlowTracker?
     }
 
     private struct State {
@@ -147,13 +150,13 @@ final class UntoldConnections: Sendable {
         var left: [FiveTuple] = []
         for packet in flow.untold {
             guard !recorder.isTold(packet.tuple, sinceMs: packet.timeMs) else { continue }
-            let proxies = flow.attempts().flatMap(\.hop.allProxies)
-            var owners = Set(proxies.filter { mayOwn(packet, $0) }.map(\.connection))
-            if owners.isEmpty {
-                // What fails at once may be told before the kernel's word of its packet is heard.
-                owners = Set(proxies.filter { mayOwn(packet, $0, isOrdered: false) }.map(\.connection))
+            let candidates = flow.attempts().flatMap(\.hop.allProxies).filter {
+                !proxiesTell || programs.isOwn($0.connection)
             }
-            guard owners.count == 1, let owner = owners.first else {
+            let question = PacketOwner(
+                tuple: packet.tuple, pod: "\(packet.pod.id)", generation: packet.pod.generation,
+                timeMs: packet.timeMs)
+            guard let owner = question.connection(among: candidates, leads: recorder.leads) else {
                 left.append(packet.tuple)
                 continue
             }
@@ -164,34 +167,34 @@ final class UntoldConnections: Sendable {
         return left
     }
 
-    /// - Parameter isOrdered: whether the connection's records must be later than the packet.
-    private func mayOwn(_ packet: UntoldPacket, _ proxied: ProxiedHop, isOrdered: Bool = true) -> Bool {
-        let connection = proxied.connection
-        guard connection.pod == "\(packet.pod.id)", connection.generation == packet.pod.generation else { return false }
-        if proxiesTell, !programs.isOwn(connection) { return false }
-        return proxied.records.allSatisfy { record in
-            // It was over before, or says itself that it went elsewhere; requests may have tried one host after another.
-            guard record.timeMs >= packet.timeMs || !isOrdered else { return false }
-            guard !record.isHTTP, let host = record.fields["upstream_host"].flatMap({ IPEndpoint($0) }) else {
-                return true
-            }
-            return recorder.leads(from: host, to: packet.tuple.destination)
-        }
-    }
-
     // MARK: Clients that wait
 
     /// A client's connection stands: asks at once whose socket it ends at, because it may be gone in a moment.
     func connected(_ tuple: FiveTuple) {
         programs.connected(tuple)
         let pods = state.withLockedValue { $0.pods }
-        let loopback = tuple.source.address.family == .ipv4 ? IPAddress.loopbackIPv4 : .loopbackIPv6
+        let loopback = IPAddress.loopback(tuple.source.address.family)
         var places = pods[tuple.source.address].map { [(pod: $0, local: loopback)] } ?? []
         for target in recorder.targets(of: tuple.destination) {
             if let pod = pods[target.address] { places.append((pod, target.address)) }
         }
         for place in places where hasProxy(place.pod, at: place.local, for: tuple.source) {
             return state.withLockedValue { $0.ends[tuple] = End(pod: place.pod, timeMs: recorder.nowMs) }
+        }
+    }
+
+    /// A proxy's connection stands: asks the same of it.
+    func proxyConnected(_ tuple: FiveTuple) {
+        let (pods, flow) = state.withLockedValue { ($0.pods, $0.flow) }
+        guard !proxiesTell, let flow else { return }
+        let maker = pods[tuple.source.address]
+        for target in recorder.targets(of: tuple.destination) {
+            guard let pod = pods[target.address] else { continue }
+            // What a pod's proxy sends to the pod itself is turned round on its loopback.
+            let isOwn = maker.map { $0.id == pod.id } ?? false
+            let local = isOwn ? IPAddress.loopback(target.address.family) : target.address
+            guard hasProxy(pod, at: local, for: tuple.source) else { continue }
+            return state.withLockedValue { $0.ends[tuple] = End(pod: pod, timeMs: recorder.nowMs, flow: flow) }
         }
     }
 
@@ -218,11 +221,12 @@ final class UntoldConnections: Sendable {
         return made
     }
 
-    /// Records that a proxy took those connections of the flow's client of which it has nothing to tell. To be called
-    /// when the client has closed them and the proxies have settled: then nothing will be told any more.
+    /// Records that a proxy took those connections of the flow of which it has nothing to tell. To be called when the
+    /// client has closed its own and the proxies have settled: then nothing will be told any more.
     func adopt(_ flow: FlowTracker) {
-        for attempt in flow.attempts() where attempt.hop.proxied.isEmpty && attempt.hop.served.isEmpty {
-            let tuple = attempt.hop.tuple
+        defer { state.withLockedValue { state in state.ends = state.ends.filter { $0.value.flow !== flow } } }
+        for hop in flow.attempts().flatMap(\.hop.unexplainedEnds) where hop.served.isEmpty {
+            let tuple = hop.tuple
             guard
                 let (end, number) = state.withLockedValue({ state in
                     state.ends.removeValue(forKey: tuple).map { end in
@@ -245,4 +249,19 @@ struct UntoldPacket: Sendable {
     let tuple: FiveTuple
     let pod: RunningPod
     let timeMs: Double
+}
+
+extension Hop {
+    /// The ends of chains that no proxy before them gives a reason for.
+    fileprivate var unexplainedEnds: [Hop] {
+        if proxied.isEmpty { return [self] }
+        return proxied.filter { $0.records.allSatisfy(\.responseFlags.isEmpty) }
+            .flatMap { $0.upstream.flatMap(\.unexplainedEnds) }
+    }
+}
+
+extension IPAddress {
+    fileprivate static func loopback(_ family: IPFamily) -> IPAddress {
+        family == .ipv4 ? .loopbackIPv4 : .loopbackIPv6
+    }
 }

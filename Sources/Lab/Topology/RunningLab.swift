@@ -341,7 +341,7 @@ package actor RunningLab {
             let proxy = try dataPlanes.proxy(
                 at: ProxySite(
                     pod: pod, configuration: try secrets.complete(configuration), group: group, recorder: recorder,
-                    telemetry: telemetry, metrics: metrics, failed: failures.report))
+                    telemetry: telemetry, metrics: metrics, untold: untold, failed: failures.report))
             try await proxy.start()
             pod.set(proxy: proxy)
         }
