@@ -110,10 +110,11 @@ extension ScenarioComparison {
         ]
     }
 
-    /// The first difference of each flow, command or scenario that says more than how large something is: the others
-    /// follow from it, or look like it.
-    var leadingFindings: [Finding] {
+    /// The first difference of each flow, command or scenario that is not known and says more than how large something
+    /// is: the others follow from it, or look like it.
+    func leadingFindings(except isKnown: (Finding) -> Bool) -> [Finding] {
         var seen: Set<String> = []
+        let findings = findings.filter { !isKnown($0) }
         return (findings.filter { !$0.isSize } + findings.filter(\.isSize)).filter {
             seen.insert("\($0.kind) \($0.step) \($0.subject)").inserted
         }

@@ -35,7 +35,7 @@ struct DifferentialRun {
 
     /// False when there were differences.
     func run() async throws -> Bool {
-        let (found, flows) = try await compareAll()
+        let (found, flows, known) = try await compareAll()
         let differences = found.flatMap(\.confirmation.confirmed).count
         let groups = groups(of: found)
         for (position, group) in groups.enumerated() {
@@ -51,15 +51,15 @@ struct DifferentialRun {
         }
         print(
             "seed \(options.seed): \(options.count) meshes, \(flows) flows, \(differences) differences"
-                + (unstable.isEmpty ? "" : ", \(unstable.count) unstable"))
+                + (known == 0 ? "" : ", \(known) known") + (unstable.isEmpty ? "" : ", \(unstable.count) unstable"))
         return differences == 0
     }
 
     // MARK: Comparing
 
-    private func compareAll() async throws -> (found: [Found], flows: Int) {
+    private func compareAll() async throws -> (found: [Found], flows: Int, known: Int) {
         var found: [Found] = []
-        var (done, flows) = (0, 0)
+        var (done, flows, known) = (0, 0, 0)
         let (comparer, seed) = (comparer, options.seed)
         let progress = ProgressLine()
         try await withThrowingTaskGroup(of: Found.self) { group in
@@ -79,6 +79,7 @@ struct DifferentialRun {
             for try await one in group {
                 done += 1
                 flows += one.outcome.flowCount
+                known += one.outcome.knownCount
                 if one.confirmation != Confirmation(first: [], again: []) {
                     found.append(one)
                     progress.note("mesh \(one.index): \(one.confirmation)")
@@ -88,7 +89,7 @@ struct DifferentialRun {
             }
         }
         progress.clear()
-        return (found.sorted { $0.index < $1.index }, flows)
+        return (found.sorted { $0.index < $1.index }, flows, known)
     }
 
     /// The kinds of difference, the most frequent first.

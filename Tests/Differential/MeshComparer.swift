@@ -20,6 +20,8 @@ struct MeshComparer: Sendable {
     struct Outcome: Sendable {
         var comparison: ScenarioComparison
         var right: ScenarioResult
+        /// Differences that the README lists.
+        var knownCount = 0
         var flowCount: Int { right.steps.flatMap(\.flows).count }
     }
 
@@ -33,19 +35,29 @@ struct MeshComparer: Sendable {
         let outcome = await Suite(jobs: jobs, parallelism: sideBySide ? 2 : 1).run()
         let results = outcome.result.scenarios
         guard results.count == 2 else { throw ToolError("\(mesh.name): \(results.count) results of 2 data planes") }
-        return Outcome(comparison: ResultComparison().compare(results[0], results[1]), right: results[1])
+        let comparison = ResultComparison().compare(results[0], results[1])
+        return Outcome(
+            comparison: comparison, right: results[1], knownCount: comparison.findings.count(where: known(in: mesh)))
     }
 
     /// Compares, and where there are differences again: until each has shown twice, or often enough not to.
     func compareUntilSure(_ mesh: GeneratedMesh) async throws -> (Outcome, Confirmation) {
         let first = try await compare(mesh)
-        var confirmation = Confirmation(first: first.comparison.leadingFindings, again: [])
+        let leading = first.comparison.leadingFindings(except: known(in: mesh))
+        var confirmation = Confirmation(first: leading, again: [])
         var again: [[Finding]] = []
         while !confirmation.isComplete, again.count < Confirmation.repetitions {
-            again.append(try await compare(mesh).comparison.leadingFindings)
-            confirmation = Confirmation(first: first.comparison.leadingFindings, again: again)
+            again.append(try await compare(mesh).comparison.leadingFindings(except: known(in: mesh)))
+            confirmation = Confirmation(first: leading, again: again)
         }
         return (first, confirmation)
+    }
+
+    /// What is known is how the bundled proxy differs from Envoy, in this order.
+    private func known(in mesh: GeneratedMesh) -> (Finding) -> Bool {
+        guard planes.left == .bundled, planes.right == .envoy else { return { _ in false } }
+        let known = KnownDifferences(in: mesh)
+        return { known.contains($0) }
     }
 
     /// What is wrong with a mesh as a scenario: for one just generated, a mistake of this program.
