@@ -50,6 +50,9 @@ package final class ChildProcess: Sendable {
         return ChildProcess(processID: pid, descriptor: FileDescriptor(owning: pidfd))
     }
 
+    /// Returns when no child is about to begin its program: until then it keeps the ports of sockets that were closed.
+    package static func awaitSpawn() { clinux_await_spawn() }
+
     /// Sends a signal; a child that has ended already is no error. The corresponding C function is
     /// `pidfd_send_signal`.
     package func send(signal: Int32) throws(KernelError) {

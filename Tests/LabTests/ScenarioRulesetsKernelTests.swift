@@ -48,7 +48,8 @@ enum RepositoryScenarios {
                 try compare(planned.ruleset, in: fabric, "\(place), fabric")
             }
             try compare(plan.internet.ruleset, in: running.internet, "\(place), internet")
-            for pod in await running.allPods {
+            // Pods in a node's namespace have its rules.
+            for pod in await running.allPods where !pod.plan.pod.spec.hostNetwork {
                 try compare(pod.plan.ruleset, in: pod.namespace, "\(place), pod \(pod.id)")
             }
         }

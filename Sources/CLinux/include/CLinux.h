@@ -151,6 +151,10 @@ struct clinux_spawn_failure {
 /// thread do not matter: without `network_namespace` it gets those of the process's first thread.
 pid_t clinux_spawn(const struct clinux_spawn_spec *spec, struct clinux_spawn_failure *failure);
 
+/// Returns when no child is between its start and its program: until then it has copies of all our descriptors, and a
+/// socket that we have closed keeps its port.
+void clinux_await_spawn(void);
+
 /// `pidfd_open(2)`: a descriptor that becomes readable when the child has ended; -1 with errno.
 int clinux_pidfd_open(pid_t pid);
 

@@ -139,6 +139,7 @@ package struct MatrixRunner: Sendable {
                     defer { memory.end() }
                     let quick = try probe(matrix, ends, running, witness: witness, drain: drain)
                     // The listeners are gone; whoever had their ports has them back.
+                    ChildProcess.awaitSpawn()
                     for pod in servers {
                         try pod.server?.open(
                             tcp: pod.plan.tcpPorts, udp: pod.plan.udpPorts, sctp: pod.plan.answersSCTP)
