@@ -61,7 +61,8 @@ import Testing
 
     /// Runs `body` with a lab in force and a way to send its flows.
     private func withLab(
-        enforcement: String = "sidecar", _ body: (RunningLab, (String) async throws -> FlowResult) async throws -> Void
+        enforcement: String = "sidecar", timeoutMs: Int = 700,
+        _ body: (RunningLab, (String) async throws -> FlowResult) async throws -> Void
     ) async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "envoy-lab-\(getpid())").path
         try FileManager.default.createDirectory(
@@ -83,7 +84,7 @@ import Testing
             dataPlanes: .envoy(try EnvoyLocator().find(), in: ProxyDirectories(in: directory)))
         try await lab.update(to: plan)
         let runner = FlowRunner(
-            lab: lab, enforcement: scenario.enforcement, dns: plan.dns, timeoutMs: 700)
+            lab: lab, enforcement: scenario.enforcement, dns: plan.dns, timeoutMs: timeoutMs)
         do {
             try await body(lab) { id in
                 await runner.run(try #require(scenario.steps.first?.flows.first { $0.id == id }))
@@ -98,7 +99,8 @@ import Testing
 
     @Test("What Envoy passes on, refuses, and has dropped behind it is told as with any proxy")
     func outcomes() async throws {
-        try await withLab { _, send in
+        // So patient a client that a verdict before its time-out is no matter of the machine's load.
+        try await withLab(timeoutMs: 20_000) { _, send in
             let allowed = try await send("allowed")
             #expect(allowed.passed && allowed.observed.path == ["sidecar default/sleep"], "\(allowed)")
             let refused = try await send("refused")
@@ -108,7 +110,7 @@ import Testing
                 #expect(dropped.passed && dropped.observed.by == .networkPolicy, "\(dropped)")
                 #expect(dropped.observed.path == ["sidecar default/sleep"])
                 // At once, not after the client's patience.
-                #expect(dropped.observed.durationMs < 500)
+                #expect(dropped.observed.durationMs < 10_000)
             }
         }
     }
