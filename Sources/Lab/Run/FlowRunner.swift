@@ -98,6 +98,8 @@ package struct FlowRunner: Sendable {
         tracker.attach(exchange)
         let result = try await exchange.result.get()
         tracker.exchangeEnded()
+        // What the client has no answer from may have come to a server all the same, which hears of it a moment later.
+        if result.failure?.stage.mayHaveArrived == true { await lab.settleServers() }
         if flow.hold != nil { await endTime(of: tracker, from: client.pod) }
         let finding = flow.hold == nil ? nil : policies?.compare(tracker.attempts())
         return OpenFlow(

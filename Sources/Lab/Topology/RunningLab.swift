@@ -203,6 +203,14 @@ package actor RunningLab {
         drainPacketLogs()
     }
 
+    /// Returns when the servers have told of every connection that stood when this was called.
+    package nonisolated func settleServers() async {
+        for loop in group.makeIterator() {
+            // A task for later runs once the loop has looked at its sockets again.
+            _ = try? await loop.scheduleTask(in: .milliseconds(1)) {}.futureResult.get()
+        }
+    }
+
     /// Does something with all pods side by side.
     private func onAllPods(_ body: @escaping @Sendable (RunningPod) async throws -> Void) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in

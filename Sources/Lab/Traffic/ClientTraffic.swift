@@ -131,6 +131,14 @@ package struct ClientFailure: Error, Sendable, Equatable, CustomStringConvertibl
         case timeout = "no answer in time"
         /// Ended by the lab: evidence had already settled the matter.
         case cancelled = "ended early"
+
+        /// Somebody may have taken the connection.
+        var mayHaveArrived: Bool {
+            switch self {
+            case .resolution, .refused, .unreachable, .connectTimeout, .connect: false
+            case .tls, .emptyReply, .reset, .malformed, .timeout, .cancelled: true
+            }
+        }
     }
 
     package var stage: Stage
