@@ -13,7 +13,7 @@ TESTS := .build/debug/egress-labPackageTests.xctest
 SOURCES := Package.swift Sources Tests
 MODULES := $(filter-out TestSupport Benchmarks LoadGenerator Differential,$(notdir $(wildcard Tests/*)))
 # Those of the proxy wait for sockets and for each other's threads: one at a time.
-PROXY_SUITES := $(shell grep -rhoE "^@Suite.* struct [A-Za-z0-9]+" Tests/ProxyTests | grep -oE "[A-Za-z0-9]+$$" | sort)
+PROXY_SUITES := $(shell grep -rhoE "^(@Suite.* )?struct [A-Za-z0-9]+Tests" Tests/ProxyTests | grep -oE "[A-Za-z0-9]+$$" | sort)
 SUITES := $(filter-out ProxyTests,$(MODULES)) $(addprefix ProxyTests.,$(PROXY_SUITES))
 SCENARIOS ?= scenarios
 # Tests, `check` and the debug build share these, so that there is one debug build.
