@@ -1,4 +1,7 @@
 import Foundation
+import NIOCore
+import NIOEmbedded
+import NetworkAddresses
 import ProxyModel
 import TestSupport
 import Testing
@@ -71,5 +74,24 @@ import Testing
             #expect(try ask("200") == "200")
             #expect(bench.becomes("cluster.target.outlier_detection.ejections_active", 0))
         }
+    }
+
+    @Test("an address that nobody has dialled for an interval is forgotten, one with connections is not")
+    func forgotten() throws {
+        let loop = EmbeddedEventLoop()
+        var forgotten: [UpstreamHost] = []
+        let hosts = OriginalHosts(loop: loop, interval: .seconds(5)) { forgotten.append($0) }
+        let (idle, busy) = try (
+            hosts.host(at: #require(IPEndpoint("192.0.2.1:80"))), hosts.host(at: #require(IPEndpoint("192.0.2.2:80")))
+        )
+        busy.active = 1
+        loop.advanceTime(by: .seconds(5))
+        #expect(forgotten.isEmpty && hosts.hosts.count == 2)
+        loop.advanceTime(by: .seconds(5))
+        #expect(forgotten.count == 1 && forgotten.first === idle)
+        #expect(hosts.hosts.count == 1 && hosts.hosts.first === busy)
+        #expect(try hosts.host(at: #require(IPEndpoint("192.0.2.1:80"))) !== idle)
+        hosts.retire()
+        #expect(hosts.hosts.isEmpty && forgotten.count == 3)
     }
 }

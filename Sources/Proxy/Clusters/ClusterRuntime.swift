@@ -8,7 +8,8 @@ final class ClusterRuntime: @unchecked Sendable {
     let counters: ClusterCounters
     var load = ClusterLoad()
     private var hosts: [UpstreamHost] = []
-    private var originalHosts: [IPEndpoint: UpstreamHost] = [:]
+    /// Those that clients dialled; nil where it is not they who choose.
+    private var originalHosts: OriginalHosts?
     private var names: NameResolution?
     /// Of names that clients ask for; nil where the cluster's endpoints are known.
     private var dynamicHosts: DynamicHosts?
@@ -35,7 +36,7 @@ final class ClusterRuntime: @unchecked Sendable {
         detector = model.outlierDetection.map { detection in
             OutlierDetector(
                 detection, counters: OutlierCounters(statistics, cluster: model.name), loop: loop,
-                hosts: { [weak self] in self?.hosts ?? [] }, changed: { [weak self] in self?.hashTable = nil })
+                hosts: { [weak self] in self?.unsortedHosts ?? [] }, changed: { [weak self] in self?.hashTable = nil })
         }
     }
 
@@ -64,7 +65,7 @@ final class ClusterRuntime: @unchecked Sendable {
 
     private func closeIdle() {
         for host in hosts { host.closeIdle() }
-        for host in originalHosts.values { host.closeIdle() }
+        for host in originalHosts?.hosts ?? [] { host.closeIdle() }
         for host in dynamicHosts?.hosts ?? [] { host.closeIdle() }
     }
 
@@ -76,8 +77,7 @@ final class ClusterRuntime: @unchecked Sendable {
         detector = nil
         setHosts([])
         dynamicHosts?.retire()
-        for host in originalHosts.values { host.retire() }
-        originalHosts = [:]
+        originalHosts?.retire()
     }
 
     /// Calls `body` once the hosts are known: at once, except while the first DNS answers are awaited.
@@ -90,6 +90,9 @@ final class ClusterRuntime: @unchecked Sendable {
         guard let dynamicHosts else { return body() }
         dynamicHosts.load(name, model: model, then: body)
     }
+
+    /// Whether a name that was asked for has an address, be it one of an ejected host.
+    func isResolved(_ name: DynamicHostName) -> Bool { dynamicHosts?.host(name) != nil }
 
     /// Why a name that was asked for has no address.
     func resolutionFailure(of name: DynamicHostName) -> String? { dynamicHosts?.failure(name) }
@@ -106,8 +109,11 @@ final class ClusterRuntime: @unchecked Sendable {
         for destination: IPEndpoint, avoiding failed: Set<IPEndpoint> = [], hash: UInt64? = nil,
         name: DynamicHostName? = nil
     ) -> UpstreamHost? {
-        if model.discovery == .originalDestination { return originalHost(destination) }
-        if let dynamicHosts { return name.flatMap(dynamicHosts.host) }
+        if let originalHosts {
+            return originalHosts.host(at: IPEndpoint(destination.address, model.upstreamPort ?? destination.port))
+        }
+        // Here no lack of healthy hosts has the others used again.
+        if let dynamicHosts { return name.flatMap(dynamicHosts.host).flatMap { $0.isEjected ? nil : $0 } }
         let usable = usableHosts
         if model.loadBalancing?.isConsistentHashing == true { return pick(by: hash, of: usable, avoiding: failed) }
         let fresh = failed.isEmpty ? usable : usable.filter { !failed.contains($0.endpoint) }
@@ -124,9 +130,11 @@ final class ClusterRuntime: @unchecked Sendable {
     }
 
     /// All hosts: those of the configuration, and those that clients dialled or asked for themselves.
-    var allHosts: [UpstreamHost] {
-        hosts + (Array(originalHosts.values) + (dynamicHosts?.hosts ?? [])).sorted { $0.endpoint < $1.endpoint }
-    }
+    var allHosts: [UpstreamHost] { hosts + chosenByClients.sorted { $0.endpoint < $1.endpoint } }
+
+    private var unsortedHosts: [UpstreamHost] { hosts + chosenByClients }
+
+    private var chosenByClients: [UpstreamHost] { originalHosts?.hosts ?? dynamicHosts?.hosts ?? [] }
 
     /// Of a name without one, where names are resolved.
     var defaultPort: UInt16 { model.transportSocket == nil ? 80 : 443 }
@@ -199,15 +207,6 @@ final class ClusterRuntime: @unchecked Sendable {
         return best
     }
 
-    private func originalHost(_ destination: IPEndpoint) -> UpstreamHost {
-        let endpoint = IPEndpoint(destination.address, model.upstreamPort ?? destination.port)
-        if let host = originalHosts[endpoint] { return host }
-        if originalHosts.count >= 1024 { originalHosts = originalHosts.filter { !$0.value.isUnused } }
-        let host = UpstreamHost(endpoint)
-        originalHosts[endpoint] = host
-        return host
-    }
-
     private func discover() {
         names?.stop()
         names = nil
@@ -215,11 +214,20 @@ final class ClusterRuntime: @unchecked Sendable {
             dynamicHosts?.retire()
             dynamicHosts = nil
         }
+        if model.discovery != .originalDestination {
+            originalHosts?.retire()
+            originalHosts = nil
+        }
+        let forgotten = { [weak self] (host: UpstreamHost) -> Void in self?.detector?.forget(host) }
         switch model.discovery {
-        case .originalDestination: setHosts([])
+        case .originalDestination:
+            setHosts([])
+            if originalHosts == nil { originalHosts = OriginalHosts(loop: loop, forgotten: forgotten) }
         case .dynamicForwardProxy:
             setHosts([])
-            if dynamicHosts == nil { dynamicHosts = DynamicHosts(resolver: resolver, loop: loop) }
+            if dynamicHosts == nil {
+                dynamicHosts = DynamicHosts(resolver: resolver, loop: loop, forgotten: forgotten)
+            }
         case .staticEndpoints, .endpointDiscovery:
             setHosts(
                 model.endpoints.compactMap { endpoint in

@@ -38,11 +38,14 @@ final class DynamicHosts: @unchecked Sendable {
 
     private let resolver: any HostResolver
     private let loop: any EventLoop
+    private let forgotten: (UpstreamHost) -> Void
     private var entries: [DynamicHostName: Entry] = [:]
 
-    init(resolver: any HostResolver, loop: any EventLoop) {
+    /// - Parameter forgotten: called with each host that is no longer of the cluster.
+    init(resolver: any HostResolver, loop: any EventLoop, forgotten: @escaping (UpstreamHost) -> Void) {
         self.resolver = resolver
         self.loop = loop
+        self.forgotten = forgotten
     }
 
     /// The address of a name that was resolved; nil when it has none.
@@ -66,7 +69,10 @@ final class DynamicHosts: @unchecked Sendable {
             return ask(name, entry, model)
         }
         if entries.count >= Self.limit {
-            entries = entries.filter { $0.value.expiry == nil || $0.value.host?.isUnused == false }
+            for (name, entry) in entries where entry.expiry != nil && entry.host?.isUnused != false {
+                entries[name] = nil
+                if let host = entry.host { forgotten(host) }
+            }
         }
         let entry = Entry()
         entry.waiting.append(body)
@@ -78,7 +84,10 @@ final class DynamicHosts: @unchecked Sendable {
     func forgetFailures() { entries = entries.filter { $0.value.expiry == nil || $0.value.host != nil } }
 
     func retire() {
-        for host in hosts { host.retire() }
+        for host in hosts {
+            forgotten(host)
+            host.retire()
+        }
         entries = [:]
     }
 
@@ -103,8 +112,11 @@ final class DynamicHosts: @unchecked Sendable {
         entry.expiry = expiry
         // An address that is still right keeps its connections.
         if let address = addresses.first, !addresses.contains(where: { $0 == entry.host?.endpoint.address }) {
+            let host = UpstreamHost(IPEndpoint(address, name.port))
+            // It is the name that is healthy or not.
+            host.health = entry.host?.health ?? HostHealth()
             entry.host?.retire()
-            entry.host = UpstreamHost(IPEndpoint(address, name.port))
+            entry.host = host
         }
         let waiting = entry.waiting
         entry.waiting = []

@@ -267,7 +267,7 @@ final class HTTPStream: @unchecked Sendable {
             let name = DynamicHostName(authority: request.authority, defaultPort: cluster.defaultPort)
             cluster.resolve(name) {
                 guard !self.isFinished else { return }
-                guard cluster.pick(for: self.connection.downstream.destination, name: name) != nil else {
+                guard cluster.isResolved(name) else {
                     self.reply(.resolutionFailed(cluster.resolutionFailure(of: name)))
                     self.connection.flush()
                     return

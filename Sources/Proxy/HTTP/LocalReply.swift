@@ -21,6 +21,9 @@ struct LocalReply: Equatable, Error {
     static let clusterNotFound = LocalReply(status: 503, flags: ["NC"], details: "cluster_not_found")
     static let noHealthyUpstream = LocalReply(
         status: 503, body: "no healthy upstream", flags: ["UH"], details: "no_healthy_upstream")
+    /// The details are those of the resolution, which went well.
+    static let resolvedUnhealthy = LocalReply(
+        status: 503, body: "no healthy upstream", flags: ["UH"], details: "cares_success:Successful_completion")
     static func resolutionFailed(_ reason: String?) -> LocalReply {
         LocalReply(
             status: 503, body: "DNS resolution failure", flags: ["DF"],

@@ -107,7 +107,7 @@ final class Router: @unchecked Sendable {
             for: destination, avoiding: retryState.failedHosts, hash: hash?.value, name: dynamicHost)
         guard let host = picked else {
             cluster.counters.noneHealthy.add()
-            stream.reply(.noHealthyUpstream)
+            stream.reply(dynamicHost.map(cluster.isResolved) == true ? .resolvedUnhealthy : .noHealthyUpstream)
             return
         }
         stream.record.upstreamHost = host.endpoint
