@@ -58,7 +58,13 @@ let package = Package(
             dependencies: [
                 "CLdns", "NetworkAddresses", "Proxy", nio("NIOCore"), nio("NIOPosix"), nio("NIOConcurrencyHelpers"),
             ]),
-        .target(name: "Mesh", dependencies: ["Manifests", "ProxyModel", "Nftables", "NetworkAddresses"]),
+        .target(
+            name: "Mesh",
+            dependencies: [
+                "Manifests", "ProxyModel", "Nftables", "NetworkAddresses",
+                .product(name: "X509", package: "swift-certificates"),
+                .product(name: "SwiftASN1", package: "swift-asn1"),
+            ]),
         .target(name: "PolicyOracle", dependencies: ["Manifests", "NetworkAddresses"]),
         .target(name: "Evidence", dependencies: ["Manifests", "NetworkAddresses"]),
         .target(

@@ -23,9 +23,20 @@ package struct ProxySecret: Codable, Equatable, Sendable {
     package static let systemRoots = "file-root:system"
 
     /// The secret that a Gateway or DestinationRule names as `credentialName`.
-    package static func credential(_ name: String) -> String { "kubernetes://" + name }
+    package static func credential(_ name: String) -> String { credentialPrefix + name }
     /// The roots that come with a credential.
-    package static func credentialRoots(_ name: String) -> String { "kubernetes://\(name)-cacert" }
+    package static func credentialRoots(_ name: String) -> String { credentialPrefix + name + rootsSuffix }
+
+    /// What `credential` or `credentialRoots` was given; nil for secrets of other kinds.
+    package static func credential(ofReference reference: String) -> (name: String, isRoots: Bool)? {
+        guard reference.hasPrefix(credentialPrefix) else { return nil }
+        let name = reference.dropFirst(credentialPrefix.count)
+        let isRoots = name.hasSuffix(rootsSuffix)
+        return (String(isRoots ? name.dropLast(rootsSuffix.count) : name), isRoots)
+    }
+
+    private static let credentialPrefix = "kubernetes://"
+    private static let rootsSuffix = "-cacert"
 }
 
 extension ProxyConfiguration {

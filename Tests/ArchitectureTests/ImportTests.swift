@@ -20,7 +20,8 @@ private let allowed: [String: Set<String>] = [
     ]).union(nio),
     "Envoy": Set(["NetworkAddresses", "ProxyModel", "Proxy", "Netlink"]).union(nio),
     "DNS": Set(["NetworkAddresses", "Proxy", "CLdns"]).union(nio),
-    "Mesh": ["NetworkAddresses", "Manifests", "ProxyModel", "Nftables"],
+    // Certificates are read to tell which ones a proxy won't take.
+    "Mesh": ["NetworkAddresses", "Manifests", "ProxyModel", "Nftables", "X509", "SwiftASN1"],
     "PolicyOracle": ["NetworkAddresses", "Manifests"],
     "Evidence": ["NetworkAddresses", "Manifests"],
     "Lab": Set([

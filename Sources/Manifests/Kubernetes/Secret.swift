@@ -12,13 +12,6 @@ package struct Secret: Resource, Equatable {
         self.type = type
         self.data = data
     }
-
-    /// What a proxy presents: `tls.crt`, or `cert` of Istio's own older form.
-    package var certificate: [UInt8]? { data["tls.crt"] ?? data["cert"] }
-    /// `tls.key`, or `key`.
-    package var privateKey: [UInt8]? { data["tls.key"] ?? data["key"] }
-    /// What a proxy trusts: `ca.crt`, or `cacert`.
-    package var caCertificate: [UInt8]? { data["ca.crt"] ?? data["cacert"] }
 }
 
 extension Secret {

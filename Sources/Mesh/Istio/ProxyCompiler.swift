@@ -74,20 +74,20 @@ package struct ProxyCompiler {
             for index in configuration.listeners.indices { configuration.listeners[index].setIdleTimeout(limit) }
         }
         diagnostics += secrets.missingFiles.map { missingFile($0, of: pod) }
-        diagnostics += secrets.missingCredentials.compactMap { missingCredential($0.name, lack: $0.lack, of: pod) }
+        diagnostics += secrets.missingCredentials.compactMap { missingCredential($0.name, $0.problem, of: pod) }
         return (configuration, diagnostics)
     }
 
     /// Of those that a DestinationRule names; what servers of Gateways lack is told with the Gateways.
-    private func missingCredential(_ name: String, lack: String?, of pod: ClusterPod) -> Diagnostic? {
+    private func missingCredential(
+        _ name: String, _ problem: CredentialStore.Problem, of pod: ClusterPod
+    ) -> Diagnostic? {
         guard let location = namedCredentials[name] else { return nil }
-        let secret = "Secret \(pod.id.namespace)/\(name)"
         return Diagnostic(
             .warning,
-            (lack.map { "\(secret) has no \($0)" } ?? "there is no \(secret)")
-                + ", so connections for which \(pod.origin.kind) \(pod.id.namespace)/\(pod.workload) needs it fail",
-            remedy: lack.map { "give it \($0)" }
-                ?? "create the Secret in namespace \(pod.id.namespace), where the proxy is", at: location)
+            "\(problem.text), so connections for which \(pod.origin.kind) \(pod.id.namespace)/\(pod.workload) "
+                + "needs it fail",
+            remedy: problem.remedy, at: location)
     }
 
     private func missingFile(_ path: String, of pod: ClusterPod) -> Diagnostic {

@@ -8,14 +8,11 @@ struct GatewayTLSTests {
     private typealias Fixture = GatewayFixture
 
     private static let gatewayHost = "istio-egressgateway.istio-system.svc.cluster.local"
-    private static let secret = """
-        apiVersion: v1
-        kind: Secret
-        metadata: {name: site, namespace: istio-system}
-        stringData: {tls.crt: chain, tls.key: key, ca.crt: roots}
-        ---
-
-        """
+    private typealias Credentials = TestCredentials
+    private static let whole = [
+        "tls.crt": Credentials.chain, "tls.key": Credentials.key, "ca.crt": Credentials.chain,
+    ]
+    private static let secret = Credentials.secret("site", whole)
 
     private static func context(_ mode: String, _ tls: String = "credentialName: site") throws -> DownstreamTLSContext?
     {
@@ -79,15 +76,59 @@ struct GatewayTLSTests {
         let missing = try told("")
         #expect(missing.map(\.severity) == [.warning] && missing.allSatisfy { $0.location?.line != nil })
         #expect(missing.first?.message.hasPrefix("there is no Secret istio-system/client") == true)
-        let secret = """
-            apiVersion: v1
-            kind: Secret
-            metadata: {name: client, namespace: istio-system}
-            stringData: {tls.crt: chain, tls.key: key}
-            """
         // Connections need its roots, too.
-        #expect(try told(secret).map { $0.message.prefix(40) } == ["Secret istio-system/client has no ca.crt"])
-        #expect(try told(secret.replacing("tls.key: key", with: "tls.key: key, ca.crt: roots")).isEmpty)
+        let withoutRoots = try told(Credentials.secret("client", Self.whole.filter { $0.key != "ca.crt" }))
+        #expect(withoutRoots.count == 1 && withoutRoots.first?.message.contains(") has no ca.crt") == true)
+        #expect(try told(Credentials.secret("client", Self.whole)).isEmpty)
+    }
+
+    @Test(
+        "A Secret that Istio would not send, or Envoy not take, is told where a Gateway names it, and is not there",
+        arguments: [
+            ([:], "has no tls.crt and tls.key", true),
+            (["tls.crt": Credentials.chain], "has no tls.key", true),
+            (["tls.crt": Credentials.chain, "tls.key": ""], "has no tls.key", true),
+            // Of the older form: both or none.
+            (["cert": Credentials.chain, "tls.key": Credentials.key], "has no tls.crt", true),
+            (["tls.crt": "x", "tls.key": Credentials.key], "is no certificate in PEM", true),
+            (["tls.crt": Credentials.chain, "tls.key": "x"], "is no private key in PEM", true),
+            (
+                ["tls.crt": Credentials.chain, "tls.key": Credentials.otherKey], "is not the key of the certificate",
+                true
+            ),
+            (["tls.crt": Credentials.expiredChain, "tls.key": Credentials.expiredKey], "has expired", true),
+            (["tls.crt": Credentials.lateChain, "tls.key": Credentials.lateKey], "is not valid yet", true),
+            (["ca.crt": "x"], "ca.crt of Secret istio-system/site", false),
+            (["ca.crt": Credentials.expiredChain], "has expired", false),
+        ] as [([String: String], String, Bool)])
+    func unusable(values: [String: String], problem: String, isOfCertificate: Bool) throws {
+        let values =
+            isOfCertificate
+            ? values.merging(["ca.crt": Credentials.chain]) { own, _ in own }
+            : Self.whole.merging(values) { _, own in own }
+        let server = Fixture.server(443, "HTTPS", "a.example", mode: "MUTUAL", tls: "credentialName: site")
+        let fixture = try Fixture(Fixture.gateway(server) + Credentials.secret("site", values))
+        let told = fixture.diagnostics.filter { $0.message.contains("Secret istio-system/site") }
+        #expect(told.map(\.severity) == [.warning] && told.allSatisfy { $0.location?.file == "test.yaml" })
+        #expect(told.first?.message.contains(problem) == true, "\(told.map(\.message))")
+        #expect(told.first?.message.contains("refuses every connection to port 443") == true)
+        let name = isOfCertificate ? "kubernetes://site" : "kubernetes://site-cacert"
+        let other = isOfCertificate ? "kubernetes://site-cacert" : "kubernetes://site"
+        #expect(fixture.gateway.secret(named: name) == nil && fixture.gateway.secret(named: other) != nil)
+    }
+
+    @Test("The older names of keys count before the newer, and roots of their own Secret before the others")
+    func olderNames() throws {
+        let server = Fixture.server(443, "HTTPS", "a.example", mode: "MUTUAL", tls: "credentialName: site")
+        let older = ["cert": Credentials.expiredChain, "key": Credentials.expiredKey]
+        let both = try Fixture(
+            Fixture.gateway(server) + Credentials.secret("site", Self.whole.merging(older) { _, own in own }))
+        #expect(both.gateway.secret(named: "kubernetes://site") == nil)
+        // A Secret of the roots' name that has none hides those of the other.
+        let hidden = try Fixture(
+            Fixture.gateway(server) + Self.secret + Credentials.secret("site-cacert", ["roots.pem": "x"]))
+        #expect(hidden.gateway.secret(named: "kubernetes://site-cacert") == nil)
+        #expect(hidden.warnings.contains { $0.contains("Secret istio-system/site-cacert") && $0.contains("no ca.crt") })
     }
 
     @Test("The gateway gets the secrets beside it, and their roots")
@@ -95,8 +136,9 @@ struct GatewayTLSTests {
         let server = Fixture.server(443, "HTTPS", "a.example", mode: "MUTUAL", tls: "credentialName: site")
         let fixture = try Fixture(Fixture.gateway(server) + Self.secret)
         #expect(
-            fixture.gateway.secret(named: "kubernetes://site")?.content == .tlsCertificate(chain: "chain", key: "key"))
-        #expect(fixture.gateway.secret(named: "kubernetes://site-cacert")?.content == .validation("roots"))
+            fixture.gateway.secret(named: "kubernetes://site")?.content
+                == .tlsCertificate(chain: Credentials.chain, key: Credentials.key))
+        #expect(fixture.gateway.secret(named: "kubernetes://site-cacert")?.content == .validation(Credentials.chain))
         let absent = try Fixture(Fixture.gateway(server))
         #expect(absent.gateway.secret(named: "kubernetes://site") == nil)
     }

@@ -47,16 +47,27 @@ struct GatewayChecks {
     private func missingSecrets(
         _ server: Gateway.Server, of gateway: Gateway, _ routers: [ClusterPod]
     ) -> [Diagnostic] {
-        guard let name = server.tls?.credentialName, server.tls?.mode.value.terminates == true else { return [] }
-        let secrets = resources.resources(Secret.self)
-        return Set(routers.map(\.id.namespace)).sorted().compactMap { namespace in
-            guard !secrets.contains(where: { $0.metadata.namespace == namespace && $0.metadata.name == name.value })
-            else { return nil }
-            return Diagnostic(
-                .warning,
-                "\(gateway.id): there is no Secret \(namespace)/\(name.value), so the gateway refuses every "
-                    + "connection to port \(server.port.number)",
-                remedy: "create the Secret in namespace \(namespace), where the gateway's pods are", at: name.location)
+        guard let name = server.tls?.credentialName, let mode = server.tls?.mode.value, mode.terminates else {
+            return []
+        }
+        return Set(routers.map(\.id.namespace)).sorted().flatMap { namespace in
+            let credentials = CredentialStore(resources, namespace: namespace)
+            var problems: [CredentialStore.Problem] = []
+            do throws(CredentialStore.Problem) { _ = try credentials.certificate(name.value) } catch {
+                problems.append(error)
+            }
+            if mode == .mutual || mode == .optionalMutual {
+                do throws(CredentialStore.Problem) { _ = try credentials.roots(name.value) } catch {
+                    if !problems.contains(error) { problems.append(error) }
+                }
+            }
+            return problems.map { problem in
+                Diagnostic(
+                    .warning,
+                    "\(gateway.id): \(problem.text), so the gateway refuses every connection to port "
+                        + "\(server.port.number)",
+                    remedy: problem.remedy, at: name.location)
+            }
         }
     }
 }

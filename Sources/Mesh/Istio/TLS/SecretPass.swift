@@ -3,16 +3,12 @@ import ProxyModel
 
 /// Hands a proxy the Secrets that its contexts name; those of its identity come from the mesh CA when it starts.
 struct SecretPass {
-    /// Secrets of the proxy's own namespace, by name.
-    private let secrets: [String: Secret]
+    private let credentials: CredentialStore
     private let volumes: VolumeReader
     private let pod: ClusterPod
 
     init(_ resources: ResourceSet, pod: ClusterPod) {
-        secrets = Dictionary(
-            resources.resources(Secret.self).filter { $0.metadata.namespace == pod.id.namespace }
-                .map { ($0.metadata.name, $0) },
-            uniquingKeysWith: { _, later in later })
+        credentials = CredentialStore(resources, namespace: pod.id.namespace)
         volumes = VolumeReader(resources: resources)
         self.pod = pod
     }
@@ -21,20 +17,22 @@ struct SecretPass {
     struct Result {
         var found: [ProxySecret]
         var missingFiles: [String] = []
-        /// Names of Secrets in the proxy's namespace, with what they lack; nil: there is no such Secret.
-        var missingCredentials: [(name: String, lack: String?)] = []
+        /// Names of Secrets in the proxy's namespace, with what stands in the way.
+        var missingCredentials: [(name: String, problem: CredentialStore.Problem)] = []
     }
 
     func secrets(of configuration: ProxyConfiguration) -> Result {
-        let prefix = ProxySecret.credential("")
         let names = configuration.referencedSecrets.sorted()
         var result = Result(found: [])
-        for reference in names where reference.hasPrefix(prefix) {
-            let name = String(reference.dropFirst(prefix.count))
-            if let secret = secret(named: name, as: reference) {
-                result.found.append(secret)
-            } else {
-                result.missingCredentials.append(lack(of: name))
+        for reference in names {
+            guard let credential = ProxySecret.credential(ofReference: reference) else { continue }
+            do throws(CredentialStore.Problem) {
+                let content =
+                    credential.isRoots
+                    ? try credentials.roots(credential.name) : try credentials.certificate(credential.name)
+                result.found.append(ProxySecret(name: reference, content: content))
+            } catch {
+                result.missingCredentials.append((credential.name, error))
             }
         }
         let fromFiles = names.compactMap { name in FileSecret.files(of: name).map { (name, $0) } }
@@ -53,24 +51,6 @@ struct SecretPass {
                         ? .tlsCertificate(chain: texts[0], key: texts[1]) : .validation(texts[0])))
         }
         return result
-    }
-
-    private func lack(of name: String) -> (String, String?) {
-        let base = name.hasSuffix("-cacert") ? String(name.dropLast("-cacert".count)) : name
-        guard secrets[name] != nil || secrets[base] != nil else { return (base, nil) }
-        return (base, name == base ? "tls.crt and tls.key" : "ca.crt")
-    }
-
-    /// `NAME-cacert` is a Secret of that name, or the roots inside `NAME`.
-    private func secret(named name: String, as reference: String) -> ProxySecret? {
-        if name.hasSuffix("-cacert") {
-            let roots = (secrets[name] ?? secrets[String(name.dropLast("-cacert".count))])?.caCertificate
-            return roots.map { ProxySecret(name: reference, content: .validation(Self.text($0))) }
-        }
-        guard let secret = secrets[name], let chain = secret.certificate, let key = secret.privateKey else {
-            return nil
-        }
-        return ProxySecret(name: reference, content: .tlsCertificate(chain: Self.text(chain), key: Self.text(key)))
     }
 
     private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
