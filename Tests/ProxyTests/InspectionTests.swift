@@ -1,8 +1,9 @@
 import NetworkAddresses
-import Proxy
 import ProxyModel
 import TestSupport
 import Testing
+
+@testable import Proxy
 
 @Suite struct InspectionTests {
     private static func inspect(_ bytes: [UInt8], portion: Int) -> ClientHelloParser.Result {
@@ -33,6 +34,44 @@ import Testing
         #expect(Self.inspect(ClientHellos.make(serverName: nil), portion: 50) == .hello(hello))
     }
 
+    /// Sizes of the whole hello, with its records' heads: what Envoy 1.40 was seen to do with them.
+    @Test(
+        "16 KiB are looked at, records' heads included",
+        arguments: [
+            (16_384, 16_384, true), (16_385, 16_384, false), (16_384, 1000, true), (16_385, 1000, false),
+            (40_000, 16_384, false),
+        ])
+    func limit(size: Int, record: Int, isTaken: Bool) {
+        let empty = ClientHellos.make(serverName: "a.org", padding: 1, recordSize: record).count
+        var hello: [UInt8] = []
+        var padding = max(size - empty - 120, 1)
+        while hello.count < size {
+            hello = ClientHellos.make(serverName: "a.org", padding: padding, recordSize: record)
+            padding += 1
+        }
+        // A record's head more may have come with the last byte.
+        #expect(hello.count - size < 6)
+        for portion in [1, 1000, 100_000] {
+            var inspector = ConnectionInspector([.tlsInspector, .httpInspector])
+            var findings: ConnectionInspector.Findings?
+            var rest = hello[...]
+            while !rest.isEmpty, findings == nil, inspector?.isHelloTooLarge == false {
+                findings = inspector?.feed(rest.prefix(portion))
+                rest = rest.dropFirst(portion)
+            }
+            #expect(findings?.serverName == (isTaken ? "a.org" : nil))
+            #expect(inspector?.isHelloTooLarge == !isTaken)
+        }
+    }
+
+    @Test("a hello that says to be longer than 16 KiB is no TLS, once its first record is whole")
+    func announced() {
+        let hello = ClientHellos.make(serverName: "a.org", padding: 20_000, recordSize: 1000)
+        var inspector = ConnectionInspector([.tlsInspector])
+        #expect(inspector?.feed(hello.prefix(1004)) == nil)
+        #expect(inspector?.feed(hello[1004..<1005])?.transportProtocol == .rawBuffer)
+    }
+
     @Test("what is not TLS is known at its first wrong byte; too much is not taken")
     func notTLS() {
         #expect(Self.inspect(Array("GET /".utf8), portion: 1) == .notTLS)
@@ -40,7 +79,7 @@ import Testing
         #expect(Self.inspect([22, 4, 1, 0, 5], portion: 1) == .notTLS)
         #expect(Self.inspect([22, 3, 1, 0, 0], portion: 5) == .notTLS)
         #expect(Self.inspect([22, 3, 1, 0, 5, 2], portion: 6) == .notTLS)
-        #expect(Self.inspect([22, 3, 1, 0, 5, 1, 2, 0, 0], portion: 9) == .notTLS)
+        #expect(Self.inspect([22, 3, 1, 0, 5, 1, 2, 0, 0, 0], portion: 9) == .notTLS)
         var wrong = ClientHellos.make(serverName: "a.org")
         // The session id's length now points beyond the end.
         wrong[5 + 4 + 34] = 255

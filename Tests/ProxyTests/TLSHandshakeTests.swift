@@ -62,14 +62,15 @@ import Testing
         }
     }
 
-    @Test("a ClientHello beyond what Envoy takes is no TLS")
+    @Test("a ClientHello beyond what Envoy takes is reset without a word")
     func oversized() async throws {
         let origin = try Origin.echo()
         try await TestBench.run({ configuration(at: $0, origin: origin.endpoint) }) { bench in
             let socket = try bench.connect()
             try? socket.send(ClientHellos.make(serverName: "api.example", padding: 65_460))
             #expect(socket.receivesNothing)
-            #expect(bench.record()?.responseFlags == ["NR"])
+            #expect(bench.becomes("tls_inspector.client_hello_too_large", 1))
+            #expect(bench.proxy.statistic("listener.127.0.0.1_\(bench.address.port).no_filter_chain_match") == 0)
         }
     }
 

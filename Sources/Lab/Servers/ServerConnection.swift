@@ -146,7 +146,7 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
             switch hello.feed(bytes.readableBytesView) {
             case .needsMore: return
             case .hello(let hello): return terminate(hello, connection, context)
-            case .notTLS: break
+            case .notTLS, .tooLarge: break
             }
         }
         switch http.feed(bytes.readableBytesView) {

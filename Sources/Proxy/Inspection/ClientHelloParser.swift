@@ -1,6 +1,6 @@
 /// Finds the server name and ALPN of a TLS ClientHello that arrives in any portions (Envoy: `tls_inspector`).
 ///
-/// Handshake bytes are gathered over records of any size; nothing is parsed twice. At most 64 KiB are taken.
+/// Handshake bytes are gathered over records of any size; nothing is parsed twice.
 package struct ClientHelloParser: Sendable {
     package struct Hello: Equatable, Sendable {
         /// Lower case; nil without the extension.
@@ -16,32 +16,34 @@ package struct ClientHelloParser: Sendable {
     package enum Result: Equatable, Sendable {
         case needsMore
         case notTLS
+        /// The limit is reached, and the hello goes on.
+        case tooLarge
         case hello(Hello)
     }
 
-    static let limit = 65_536
-
+    /// How many bytes may be taken, with the heads of records.
+    private let limit: Int
     private var header: [UInt8] = []
     private var recordRest = 0
     private var handshake: [UInt8] = []
     private var taken = 0
     private var result = Result.needsMore
 
-    package init() {}
+    package init(limit: Int = 65_536) { self.limit = limit }
 
     /// Takes the next bytes; once the result is not `needsMore`, it stays.
     package mutating func feed(_ bytes: some Collection<UInt8>) -> Result {
         var rest = bytes[...]
         while result == .needsMore, let byte = rest.first {
-            if taken >= Self.limit {
-                result = .notTLS
+            if taken >= limit {
+                result = .tooLarge
             } else if recordRest == 0 {
                 rest.removeFirst()
                 taken += 1
                 header.append(byte)
                 checkHeader()
             } else {
-                let part = rest.prefix(recordRest)
+                let part = rest.prefix(min(recordRest, limit - taken))
                 taken += part.count
                 recordRest -= part.count
                 handshake.append(contentsOf: part)
@@ -49,6 +51,7 @@ package struct ClientHelloParser: Sendable {
                 checkHandshake()
             }
         }
+        if result == .needsMore, taken >= limit { result = .tooLarge }
         return result
     }
 
@@ -70,8 +73,9 @@ package struct ClientHelloParser: Sendable {
         }
         guard handshake.count >= 4 else { return }
         let length = Int(handshake[1]) << 16 | Int(handshake[2]) << 8 | Int(handshake[3])
-        if length > Self.limit {
-            result = .notTLS
+        if length > limit {
+            // Envoy's TLS library reads whole records.
+            if recordRest == 0 { result = .notTLS }
         } else if handshake.count >= 4 + length {
             result = Self.parse(handshake[4..<(4 + length)]).map(Result.hello) ?? .notTLS
             handshake = []

@@ -131,7 +131,7 @@ final class SNIConnection: ChannelDuplexHandler, @unchecked Sendable {
             // What may still become a handshake has a name, an empty one so far.
             record.requestedServerName = ""
             if relayEnd.heldBytes >= Self.prereadLimit { end(400, "preread_buffer_full") }
-        case .notTLS:
+        case .notTLS, .tooLarge:
             record.requestedServerName = nil
             end(500, "not_tls")
         case .hello(let hello):

@@ -96,7 +96,12 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, Do
             let findings = inspector.feed(bytes.readableBytesView)
             state = .inspecting(inspector)
             end.hold(bytes)
-            if let findings { decide(findings) }
+            if let findings {
+                decide(findings)
+            } else if inspector.isHelloTooLarge {
+                worker.statistics.counter("tls_inspector.client_hello_too_large").add()
+                close()
+            }
         case .tcp: end.receive(bytes)
         case .http: context.fireChannelRead(data)
         case .securing, .ended: break

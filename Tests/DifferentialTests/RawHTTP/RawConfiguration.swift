@@ -5,7 +5,7 @@ import ProxyModel
 /// The proxy that raw cases talk to: for each lane the same listeners, routes and clusters with ports of its own.
 struct RawConfiguration: Sendable {
     static let laneCount = 8
-    private static let listeners = ["plain", "edge", "old", "insp"]
+    private static let listeners = ["plain", "edge", "old", "insp", "tls"]
     private static let portsPerLane: UInt16 = 8
 
     let basePort: UInt16
@@ -14,9 +14,9 @@ struct RawConfiguration: Sendable {
         Self.listeners.firstIndex(of: name).map { IPEndpoint(.loopbackIPv4, port(lane, UInt16($0))) }
     }
 
-    func server(_ lane: Int) -> IPEndpoint { IPEndpoint(.loopbackIPv4, port(lane, 4)) }
+    func server(_ lane: Int) -> IPEndpoint { IPEndpoint(.loopbackIPv4, port(lane, 5)) }
     /// Nobody listens there.
-    private func refusing(_ lane: Int) -> UInt16 { port(lane, 5) }
+    private func refusing(_ lane: Int) -> UInt16 { port(lane, 6) }
     /// Listens with a full queue.
     var silent: IPEndpoint { IPEndpoint(.loopbackIPv4, port(Self.laneCount, 0)) }
 
@@ -38,6 +38,7 @@ struct RawConfiguration: Sendable {
         let manager = HTTPConnectionManager(
             statPrefix: "\(name)-\(lane)", routeConfiguration: "routes-\(lane)", usesRemoteAddress: name == "edge",
             acceptsHTTP10: name == "old")
+        if name == "tls" { return encrypted(lane) }
         let isInspected = name == "insp"
         let chain = FilterChain(
             name: "http", match: FilterChainMatch(applicationProtocols: isInspected ? ["http/1.1", "h2c"] : []),
@@ -48,6 +49,18 @@ struct RawConfiguration: Sendable {
             filterChains: [chain],
             defaultFilterChain: isInspected
                 ? FilterChain(name: "rest", filter: .tcpProxy(TCPProxy(cluster: "BlackHoleCluster"))) : nil)
+    }
+
+    /// Tells by the cluster what was made of a ClientHello.
+    private func encrypted(_ lane: Int) -> Listener {
+        let chain = FilterChain(
+            name: "hello", match: FilterChainMatch(serverNames: ["a.test"], transportProtocol: .tls),
+            filter: .tcpProxy(TCPProxy(cluster: "empty-\(lane)")))
+        return Listener(
+            name: "tls-\(lane)", addresses: [listener("tls", lane: lane)].compactMap(\.self),
+            trafficDirection: .outbound, bindToPort: true, listenerFilters: [.tlsInspector, .httpInspector],
+            filterChains: [chain],
+            defaultFilterChain: FilterChain(name: "rest", filter: .tcpProxy(TCPProxy(cluster: "BlackHoleCluster"))))
     }
 
     private func clusters(_ lane: Int) -> [Cluster] {

@@ -16,7 +16,8 @@ import Testing
 @Suite(.serialized)
 struct RawHTTPTests {
     static let groups = [
-        "connection", "expect", "fields", "forwarding", "framing", "host", "inspection", "limits", "methods",
+        "client-hello", "connection", "expect", "fields", "forwarding", "framing", "host", "inspection", "limits",
+        "methods",
         "pipelining", "replies", "request-line", "responses", "retries", "smuggling-requests", "smuggling-responses",
         "targets", "upgrades", "upstreams", "versions",
     ]
