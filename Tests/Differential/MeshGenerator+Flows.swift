@@ -124,7 +124,7 @@ extension MeshGenerator {
     }
 
     /// What the client says, which needs not fit what it dialled.
-    private mutating func describe(_ scheme: String, _ flow: inout YAMLValue, names: [String], port: Int) {
+    mutating func describe(_ scheme: String, _ flow: inout YAMLValue, names: [String], port: Int) {
         let others = hosts.flatMap(\.names) + targets.flatMap(\.names) + ["unknown.example", "alias.example"]
         switch scheme {
         case "http", "https":

@@ -46,11 +46,16 @@ struct MeshGenerator: Sendable {
     var pods: [Pod] = []
     var targets: [Target] = []
 
+    /// What was added later has random numbers of its own.
+    private static let laterStream: UInt64 = 0x6C61_7465_7220_6F6E
+
     /// The mesh number `index` of `seed`.
     static func mesh(seed: UInt64, index: Int) -> GeneratedMesh {
         var generator = MeshGenerator(
             dice: Dice(seed: seed, index: index), mesh: GeneratedMesh(name: "random-\(seed)-\(index)"))
         generator.generate()
+        generator.dice = Dice(seed: seed ^ Self.laterStream, index: index)
+        generator.extend()
         return generator.mesh
     }
 

@@ -29,7 +29,7 @@ import Testing
             let mesh = MeshGenerator.mesh(seed: 1, index: index)
             let problems = try comparer.problems(of: mesh)
             #expect(problems.isEmpty, "mesh \(index): \(problems.map(\.description).joined(separator: "\n"))")
-            #expect((8...20).contains(mesh.flows.count))
+            #expect((8...27).contains(mesh.flows.count))
         }
     }
 
@@ -45,6 +45,9 @@ import Testing
             "timeout:", "retries:", "subset: v9", "nowhere.example", "kind: DestinationRule", "kind: Sidecar",
             "exportTo:", "ALLOW_ANY", "REGISTRY_ONLY", "ISTIO_DUAL_STACK", "ISTIO_META_DNS_CAPTURE",
             "CAPTURE_ALL_DNS", "podIPs", "httpVersion: \"1.0\"", "sni:",
+            "rewrite:", "uriRegexRewrite:", "redirect:", "directResponse:", "abort:", "delay:", "corsPolicy:",
+            "mirror:",
+            "insecureSkipVerify:", "kind: Gateway", "PASSTHROUGH", "ISTIO_MUTUAL", "kind: AuthorizationPolicy",
             "host:", "address:", "tcp://", "tls://", "app: banner", "/dev/tcp/", "[2001:db8", "https://default/web",
         ] {
             #expect(texts.contains(word), "\(word)")
