@@ -79,6 +79,7 @@ enum ResourceKinds {
         ResourceKind("DestinationRule", "networking.istio.io", istio) { DestinationRule(reading: $0) },
         ResourceKind("Sidecar", "networking.istio.io", istio) { Sidecar(reading: $0) },
         ResourceKind("Gateway", "networking.istio.io", istio) { Gateway(reading: $0) },
+        ResourceKind("ProxyConfig", "networking.istio.io", ["v1beta1"]) { ProxyConfig(reading: $0) },
         ResourceKind("WorkloadEntry", "networking.istio.io", istio) { WorkloadEntry(reading: $0) },
         ResourceKind("PeerAuthentication", "security.istio.io", ["v1", "v1beta1"]) { PeerAuthentication(reading: $0) },
         ResourceKind("AuthorizationPolicy", "security.istio.io", ["v1", "v1beta1"]) {
@@ -121,7 +122,7 @@ enum UnreadKinds {
         "EgressNetworkPolicy", "EnvoyFilter",
         // Istio's own Gateway is read; this is the one of the Gateway API.
         "FQDNNetworkPolicy", "Gateway", "GlobalNetworkPolicy", "GlobalNetworkSet", "GRPCRoute", "HTTPRoute",
-        "IstioControlPlane", "NetworkPolicy", "NetworkSet", "ProxyConfig",
+        "IstioControlPlane", "NetworkPolicy", "NetworkSet",
         "RequestAuthentication", "SecurityGroupPolicy", "TCPRoute", "TLSRoute", "WasmPlugin",
         "WorkloadGroup",
     ]

@@ -66,6 +66,8 @@ package struct ClusterPod: Sendable {
     package var capture: CaptureSettings?
     /// True for a gateway: its proxy listens itself, nothing is captured.
     package var isRouter: Bool
+    /// nil: what the mesh says. Fixed when the pod starts.
+    package var proxySettings: ProxySettings?
     /// Services lead to no pod that is not ready.
     package var isReady: Bool
     package var origin: Origin
@@ -73,7 +75,8 @@ package struct ClusterPod: Sendable {
     package init(
         id: PodID, workload: String, workloadKind: String, index: Int, generation: Int, addresses: [IPAddress],
         labels: [String: String], annotations: [String: Located<String>], spec: PodSpec, node: String,
-        capture: CaptureSettings? = nil, isRouter: Bool = false, isReady: Bool = true, origin: Origin
+        capture: CaptureSettings? = nil, isRouter: Bool = false, proxySettings: ProxySettings? = nil,
+        isReady: Bool = true, origin: Origin
     ) {
         self.id = id
         self.workload = workload
@@ -87,6 +90,7 @@ package struct ClusterPod: Sendable {
         self.node = node
         self.capture = capture
         self.isRouter = isRouter
+        self.proxySettings = proxySettings
         self.isReady = isReady
         self.origin = origin
     }

@@ -14,6 +14,7 @@ package struct ClusterBuilder: Sendable {
         var template: PodTemplate
         var capture: CaptureSettings?
         var isRouter = false
+        var proxySettings: ProxySettings?
     }
 
     private var started: [PodID: Started] = [:]
@@ -40,6 +41,7 @@ package struct ClusterBuilder: Sendable {
         let templates = PodTemplates(resources, nodes: nodes)
         let pods = start(
             templates.all, on: nodes, restarted: restarted, injection: Injection(mesh: mesh, namespaces: namespaces),
+            proxies: ProxySettingsIndex(resources.resources(ProxyConfig.self), mesh: mesh),
             nameservers: ServiceAddressBook.nameservers(of: resources), &diagnostics)
         var cluster = Cluster(
             nodes: nodes, pods: pods, namespaces: namespaces, mesh: mesh, compatibility: compatibility)
@@ -66,7 +68,8 @@ package struct ClusterBuilder: Sendable {
 
     private mutating func start(
         _ templates: [PodTemplates.Entry], on nodes: [ClusterNode], restarted: [WorkloadReference],
-        injection: Injection, nameservers: [IPAddress], _ diagnostics: inout [Diagnostic]
+        injection: Injection, proxies: ProxySettingsIndex, nameservers: [IPAddress],
+        _ diagnostics: inout [Diagnostic]
     ) -> [ClusterPod] {
         let restarts = Set(restarted.map { PodID(namespace: $0.namespace, name: $0.name) })
         var pods: [ClusterPod] = []
@@ -97,8 +100,12 @@ package struct ClusterBuilder: Sendable {
                     nextPodIndex += 1
                 }
                 record.generation = max(record.generation, pastGenerations[entry.id] ?? 0) + 1
+                let settings = proxies.settings(
+                    namespace: entry.id.namespace, labels: entry.template.labels, annotations: entry.annotations,
+                    spec: entry.spec, owner: entry.origin)
                 (record.capture, record.isRouter) = proxy(
-                    of: entry, at: record.index, injection, nameservers, &diagnostics)
+                    of: entry, at: record.index, injection, settings, nameservers, &diagnostics)
+                record.proxySettings = settings
             }
             record.template = entry.template
             record.incarnation = entry.incarnation
@@ -117,7 +124,8 @@ package struct ClusterBuilder: Sendable {
                     id: entry.id, workload: entry.workload, workloadKind: entry.workloadKind, index: record.index,
                     generation: record.generation, addresses: addresses, labels: entry.template.labels,
                     annotations: entry.annotations, spec: entry.spec, node: record.node,
-                    capture: record.capture, isRouter: record.isRouter, isReady: entry.isReady, origin: entry.origin))
+                    capture: record.capture, isRouter: record.isRouter,
+                    proxySettings: record.proxySettings, isReady: entry.isReady, origin: entry.origin))
         }
         for reference in restarted where !pods.contains(where: { $0.isReferred(by: reference) }) {
             diagnostics.append(
@@ -139,8 +147,8 @@ package struct ClusterBuilder: Sendable {
     }
 
     private func proxy(
-        of entry: PodTemplates.Entry, at index: Int, _ injection: Injection, _ nameservers: [IPAddress],
-        _ diagnostics: inout [Diagnostic]
+        of entry: PodTemplates.Entry, at index: Int, _ injection: Injection, _ settings: ProxySettings,
+        _ nameservers: [IPAddress], _ diagnostics: inout [Diagnostic]
     ) -> (capture: CaptureSettings?, isRouter: Bool) {
         let decision = injection.decide(
             namespace: entry.id.namespace, labels: entry.template.labels, annotations: entry.annotations,
@@ -158,12 +166,12 @@ package struct ClusterBuilder: Sendable {
             if !diagnostics.contains(diagnostic) { diagnostics.append(diagnostic) }
             return (nil, false)
         case .sidecar:
-            let (settings, found) = CaptureSettings.reading(
+            let (capture, found) = CaptureSettings.reading(
                 annotations: entry.annotations, owner: entry.origin,
                 addresses: Self.addresses(of: entry, at: index, on: nil),
-                nameservers: nameservers, spec: entry.spec, mesh: injection.mesh)
+                nameservers: nameservers, spec: entry.spec, mesh: injection.mesh, proxy: settings)
             diagnostics += found.filter { !diagnostics.contains($0) }
-            return (settings, false)
+            return (capture, false)
         }
     }
 }

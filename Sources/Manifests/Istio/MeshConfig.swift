@@ -8,7 +8,7 @@ package struct MeshConfig: Sendable, Equatable {
     }
 
     /// What `proxyConfig.proxyHeaders` may switch off.
-    package struct ProxyHeaders: Sendable, Equatable {
+    package struct ProxyHeaders: Sendable, Hashable {
         package var requestIDDisabled: Bool?
         package var attemptCountDisabled: Bool?
         package var serverDisabled: Bool?
@@ -82,8 +82,11 @@ package struct MeshConfig: Sendable, Equatable {
 
     /// `ISTIO_META_IDLE_TIMEOUT` of `proxyMetadata`: how long clients' connections of HTTP may be idle.
     package var httpIdleTimeoutMs: Int? {
-        proxyMetadata["ISTIO_META_IDLE_TIMEOUT"].flatMap { DurationText.milliseconds($0.value) }.map { Int($0) }
+        proxyMetadata["ISTIO_META_IDLE_TIMEOUT"].flatMap { Self.milliseconds($0.value) }
     }
+
+    /// The milliseconds of a duration as Go writes it; nil where it is none.
+    package static func milliseconds(_ duration: String) -> Int? { DurationText.milliseconds(duration).map { Int($0) } }
 
     /// `over` wins field by field; maps are merged.
     package func overlaid(by over: MeshConfig) -> MeshConfig {

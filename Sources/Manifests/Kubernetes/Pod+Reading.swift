@@ -94,6 +94,9 @@ extension Container {
         runAsNonRoot runAsUser seLinuxOptions seccompProfile windowsOptions
         """
 
+    /// What Istio calls the proxy's container.
+    private static let proxyName = "istio-proxy"
+
     /// Reads a container or an init container.
     init?(reading field: FieldReader, isInit: Bool) {
         guard field.check(Self.fields), let name = field.required("name")?.string else { return nil }
@@ -105,6 +108,9 @@ extension Container {
             element.check("name value valueFrom")
             guard let name = element.required("name")?.string, let value = element["value"]?.string else { continue }
             environment[name] = value
+            if self.name == Self.proxyName, let field = element["value"] {
+                CaptureLists.checkProxyMetadata(name, field)
+            }
         }
         volumeMounts = field["volumeMounts"]?.list.compactMap { VolumeMount(reading: $0) } ?? []
         workingDirectory = field["workingDir"]?.string

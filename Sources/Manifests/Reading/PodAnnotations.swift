@@ -79,12 +79,16 @@ enum CaptureLists {
         if mode == "TPROXY" { field.refuse("interception mode TPROXY is not supported yet") }
     }
 
-    /// `ISTIO_OUTBOUND_…` and the other keys of `proxyMetadata` that change what is captured.
+    /// `ISTIO_OUTBOUND_…` and the other keys of `proxyMetadata` that change what a proxy does.
     static func checkProxyMetadata(_ key: String, _ field: FieldReader) {
         let value = field.node.text ?? ""
         switch key {
         case "ISTIO_META_HTTP10":
             if GoBoolean.isTrue(value) { field.refuse("HTTP/1.0 in the proxy is not supported yet") }
+        case "ISTIO_META_IDLE_TIMEOUT":
+            if !value.isEmpty, DurationText.milliseconds(value) == nil {
+                field.warn("\"\(value)\" is not a duration, so it counts for nothing", remedy: "write 30s, or 1h")
+            }
         case "ISTIO_OUTBOUND_OWNER_GROUPS", "ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE":
             let groups = elements(value)
             if groups.count > 64 { field.error("\(groups.count) owner groups; at most 64 are possible") }

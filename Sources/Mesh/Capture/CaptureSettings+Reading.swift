@@ -12,9 +12,9 @@ extension CaptureSettings {
     /// The values were checked when the manifests were read; what is wrong in them is passed over here.
     package static func reading(
         annotations: [String: Located<String>], owner: Origin, addresses: [IPAddress], nameservers: [IPAddress],
-        spec: PodSpec, mesh: MeshConfig
+        spec: PodSpec, mesh: MeshConfig, proxy: ProxySettings
     ) -> (CaptureSettings, [Diagnostic]) {
-        var reader = CaptureSettingsReader(annotations: annotations, owner: owner, mesh: mesh)
+        var reader = CaptureSettingsReader(annotations: annotations, owner: owner, mesh: mesh, proxy: proxy)
         reader.readMode()
         reader.readOutbound()
         reader.readInbound()
@@ -28,46 +28,21 @@ extension CaptureSettings {
 
 /// Reads the settings of one pod.
 private struct CaptureSettingsReader {
-    /// A value in force, and who gave it.
-    struct Given {
-        var text: String
-        var origin: Origin
-        var elements: [String] {
-            text.split(separator: ",").map { $0.trimmingSpaces }.filter { !$0.isEmpty }
-        }
-    }
+    typealias Given = ProxySettings.Given
 
     var settings = CaptureSettings(loopbackRange: CaptureSettings.defaultLoopbackRange)
     var diagnostics: [Diagnostic] = []
     private let annotations: [String: Located<String>]
     private let owner: Origin
     private let mesh: MeshConfig
-    /// `proxyMetadata` of the mesh, under that of the pod's own annotation.
-    private let metadata: [String: Given]
-    private let podProxyConfig: MeshConfig?
+    private let proxy: ProxySettings
+    private var metadata: [String: Given] { proxy.metadata }
 
-    init(annotations: [String: Located<String>], owner: Origin, mesh: MeshConfig) {
+    init(annotations: [String: Located<String>], owner: Origin, mesh: MeshConfig, proxy: ProxySettings) {
         self.annotations = annotations
         self.owner = owner
         self.mesh = mesh
-        let annotation = "proxy.istio.io/config"
-        podProxyConfig = annotations[annotation].flatMap(MeshConfig.init(proxyConfigAnnotation:))
-        var metadata = mesh.proxyMetadata.reduce(into: [String: Given]()) { result, entry in
-            result[entry.key] = Given(
-                text: entry.value.value,
-                origin: Self.meshOrigin("defaultConfig.proxyMetadata.\(entry.key)", entry.value.location))
-        }
-        for (key, value) in podProxyConfig?.proxyMetadata ?? [:] {
-            var origin = owner
-            origin.field = key
-            origin.location = value.location
-            metadata[key] = Given(text: value.value, origin: origin)
-        }
-        self.metadata = metadata
-    }
-
-    private static func meshOrigin(_ name: String, _ location: SourceLocation) -> Origin {
-        Origin(kind: "MeshConfig", namespace: "", name: name, location: location)
+        self.proxy = proxy
     }
 
     private func annotation(_ key: String) -> Given? {
@@ -82,22 +57,12 @@ private struct CaptureSettingsReader {
     /// The annotation if there is one, even an empty one, else the mesh value.
     private func traffic(_ name: String, mesh value: Located<String>?, as chartName: String) -> Given? {
         annotation("traffic.sidecar.istio.io/" + name)
-            ?? value.map { Given(text: $0.value, origin: Self.meshOrigin("global.proxy.\(chartName)", $0.location)) }
+            ?? value.map { Given(text: $0.value, origin: Origin.mesh("global.proxy.\(chartName)", at: $0.location)) }
     }
 
     mutating func readMode() {
         let key = "sidecar.istio.io/interceptionMode"
-        var given = annotation(key)
-        if given == nil, let value = podProxyConfig?.interceptionMode {
-            var origin = owner
-            origin.field = "interceptionMode"
-            origin.location = value.location
-            given = Given(text: value.value, origin: origin)
-        }
-        if given == nil, let value = mesh.interceptionMode {
-            given = Given(
-                text: value.value, origin: Self.meshOrigin("defaultConfig.interceptionMode", value.location))
-        }
+        let given = annotation(key) ?? proxy.interceptionMode
         if let given, let mode = CaptureSettings.InterceptionMode(rawValue: given.text) {
             settings.mode = mode
             settings.origins["interceptionMode"] = given.origin
@@ -209,6 +174,13 @@ private struct CaptureSettingsReader {
             annotations["sidecar.istio.io/nativeSidecar"]?.value.isTrue ?? mesh.nativeSidecars
             ?? spec.initContainers.contains { $0.name == Injection.proxyContainer }
         settings.startOrder = isNative ? .nativeSidecar : .classic
+    }
+}
+
+extension ProxySettings.Given {
+    /// Of a list with commas.
+    fileprivate var elements: [String] {
+        text.split(separator: ",").map { $0.trimmingSpaces }.filter { !$0.isEmpty }
     }
 }
 

@@ -70,7 +70,9 @@ package struct ProxyCompiler {
         if let mode = cluster.mesh.pathNormalization.flatMap(PathNormalizationMode.init) {
             for index in configuration.listeners.indices { configuration.listeners[index].setPathNormalization(mode) }
         }
-        if let limit = cluster.mesh.httpIdleTimeoutMs {
+        // Where the pod's own settings are known the mesh's are among them.
+        let limit = pod.proxySettings.map(\.httpIdleTimeoutMs) ?? cluster.mesh.httpIdleTimeoutMs
+        if let limit {
             for index in configuration.listeners.indices { configuration.listeners[index].setIdleTimeout(limit) }
         }
         diagnostics += secrets.missingFiles.map { missingFile($0, of: pod) }
@@ -110,7 +112,7 @@ package struct ProxyCompiler {
         // A gateway has no outbound policy: it knows what its routes name and nothing else.
         let context = ProxyContext(
             namespace: pod.id.namespace, labels: pod.labels, gateways: servers.gatewayNames, isRouter: true,
-            families: ProxyFamilies(pod), mesh: cluster.mesh, capturePorts: [], outboundPort: 15001,
+            families: ProxyFamilies(pod), mesh: mesh(for: pod), capturePorts: [], outboundPort: 15001,
             isIstio10: cluster.compatibility == .istio10,
             policy: OutboundPolicy(mesh: cluster.mesh, sidecar: nil, isIstio10: false),
             scope: ProxyScope(
@@ -189,11 +191,12 @@ package struct ProxyCompiler {
         let key = OutboundCache.Key(
             namespace: pod.id.namespace, labels: pod.labels.filter { selectingKeys.contains($0.key) },
             families: ProxyFamilies(pod), sidecar: sidecar?.id, outboundPort: pod.capture?.outboundPort ?? 15001,
-            capturePorts: capturePorts, capturesDNS: pod.capture?.capturesDNS ?? false)
+            capturePorts: capturePorts, capturesDNS: pod.capture?.capturesDNS ?? false,
+            headers: pod.proxySettings?.headers ?? cluster.mesh.proxyHeaders)
         return cache.part(for: key) {
             let isIstio10 = cluster.compatibility == .istio10
             let context = ProxyContext(
-                namespace: key.namespace, labels: key.labels, families: key.families, mesh: cluster.mesh,
+                namespace: key.namespace, labels: key.labels, families: key.families, mesh: mesh(for: pod),
                 capturePorts: capturePorts, outboundPort: key.outboundPort, isIstio10: isIstio10,
                 policy: OutboundPolicy(mesh: cluster.mesh, sidecar: sidecar, isIstio10: isIstio10),
                 scope: ProxyScope(
@@ -203,6 +206,13 @@ package struct ProxyCompiler {
                 destinationRules: destinationRules, diagnostics: DiagnosticCollector())
             return OutboundPart(context, capturesDNS: key.capturesDNS)
         }
+    }
+
+    /// The mesh configuration as the pod's proxy was started with it.
+    private func mesh(for pod: ClusterPod) -> MeshConfig {
+        var mesh = cluster.mesh
+        mesh.proxyHeaders = pod.proxySettings?.headers ?? mesh.proxyHeaders
+        return mesh
     }
 
     /// The oldest in the pod's namespace that selects it, else that without selector, else the root namespace's.
@@ -301,6 +311,7 @@ private final class OutboundCache {
         var outboundPort: UInt16
         var capturePorts: Set<UInt16>
         var capturesDNS: Bool
+        var headers: MeshConfig.ProxyHeaders
     }
 
     private var parts: [Key: OutboundPart] = [:]
