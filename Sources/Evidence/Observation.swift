@@ -158,6 +158,8 @@ package struct ProxyRecord: Sendable {
     package var timeMs: Double
     /// The client's TLS did not come about: no access log has it.
     package var endedInHandshake = false
+    /// The server name was for none of the listener's chains, so that no handshake was answered.
+    var foundNoChain: Bool { responseCodeDetails == "filter_chain_not_found" }
 
     package init(
         connection: ProxyConnection, isHTTP: Bool, responseCode: Int, responseFlags: [String],

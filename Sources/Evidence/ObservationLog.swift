@@ -112,9 +112,10 @@ package struct ObservationLog: Sendable {
 
     /// - Parameters:
     ///   - pod: whose proxy made the connection: each pod has a loopback of its own.
-    ///   - isExplained: that proxy's log says what became of it.
+    ///   - explanation: the flags by which that proxy's log says what became of it.
     private func hop(
-        for tuple: FiveTuple, sinceMs: Double, part: FlowPart, depth: Int, in pod: String?, isExplained: Bool = false
+        for tuple: FiveTuple, sinceMs: Double, part: FlowPart, depth: Int, in pod: String?,
+        explanation: Set<String> = []
     ) -> Hop {
         var hop = Hop(tuple: tuple, isOutbound: isOutside(tuple.destination.address))
         hop.agent = agent(behind: tuple, sinceMs: sinceMs)
@@ -137,12 +138,12 @@ package struct ObservationLog: Sendable {
                 let uses = uses(by: connection, of: part)
                 // A connection that never got past its handshake: only one of the data planes tells of it, and the proxy
                 // that made it logs what became of it.
-                if depth > 0, uses.isEmpty, closed.contains(connection), isExplained || !records.isEmpty,
-                    records.allSatisfy(\.endedInHandshake)
+                if depth > 0, uses.isEmpty, closed.contains(connection), !explanation.isEmpty || !records.isEmpty,
+                    records.allSatisfy({ $0.endedInHandshake || explanation.contains("UF") && $0.foundNoChain })
                 {
                     continue
                 }
-                let explains = records.contains { !$0.responseFlags.isEmpty }
+                let explanation = Set(records.flatMap(\.responseFlags))
                 var seen: Set<FiveTuple> = []
                 let upstream = uses.filter { seen.insert($0.tuple).inserted }
                 var ownPart = part
@@ -157,7 +158,7 @@ package struct ObservationLog: Sendable {
                             // A pooled upstream connection is older than the request that uses it.
                             self.hop(
                                 for: $0.tuple, sinceMs: min(sinceMs, beginning(of: $0)),
-                                part: ownPart, depth: depth + 1, in: connection.pod, isExplained: explains)
+                                part: ownPart, depth: depth + 1, in: connection.pod, explanation: explanation)
                         }, lookups: lookups(behind: records, of: connection)))
             }
         }

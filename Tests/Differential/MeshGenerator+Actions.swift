@@ -3,7 +3,8 @@ extension MeshGenerator {
     mutating func extend() {
         if dice.chance(50) { addActions() }
         if dice.chance(18) { makeOrigination() }
-        if dice.chance(25) { makeGateway() }
+        // With two families the gateway has two addresses, and either is taken.
+        if dice.chance(30), families == .ipv4 { makeGateway() }
         if dice.chance(25), pods.contains(where: { $0.name == "web" }) { makePolicies() }
     }
 
@@ -213,6 +214,9 @@ extension MeshGenerator {
         for _ in 1...3 {
             let scheme = isTLS ? dice.pick("https", "https", "tls") : "http"
             addFlow(from: "default/client", to: "\(scheme)://\(name):\(isTLS ? 443 : 80)", names: [name])
+            // An echo would show the client's certificate, which is another in each run, and of another length.
+            guard chain == "mutual" || chain == "origination" else { continue }
+            mesh.flows[mesh.flows.count - 1]["path"] = dice.pick("/status/204", "/status/404", "/status/503", "/ip")
         }
     }
 
