@@ -219,10 +219,12 @@ final class ProxyWorker: @unchecked Sendable {
     private func bind(_ binding: Binding) async throws -> any Channel {
         let descriptor = try context.enter { try Sockets.listen(at: binding.address, for: binding.listener) }
         return try await ServerBootstrap(group: loop)
-            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            // Said again, as NIO listens anew and has a shorter queue of its own.
+            .serverChannelOption(.backlog, value: Sockets.backlog)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try ReceiveBuffers.limit(channel)
+                    try channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
                     try channel.pipeline.syncOperations.addHandler(
                         ConnectionHandler(worker: self, capturing: binding.listener))
                 }

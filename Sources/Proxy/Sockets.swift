@@ -5,6 +5,9 @@ import ProxyModel
 
 /// The socket calls that NIO has no interface for.
 enum Sockets {
+    /// How many connections may wait to be accepted.
+    static let backlog: CInt = 4096
+
     /// A listening socket, made synchronously so that namespace and owner are the caller's.
     static func listen(at address: IPEndpoint, for listener: String) throws -> CInt {
         func fail(_ call: String) -> ProxyStartError {
@@ -24,7 +27,7 @@ enum Sockets {
         do {
             let socketAddress = try SocketAddress(address)
             guard socketAddress.withSockAddr({ bind(descriptor, $0, socklen_t($1)) }) == 0 else { throw fail("bind") }
-            guard Glibc.listen(descriptor, 4096) == 0 else { throw fail("listen") }
+            guard Glibc.listen(descriptor, backlog) == 0 else { throw fail("listen") }
         } catch {
             close(descriptor)
             throw error
@@ -44,12 +47,9 @@ enum Sockets {
         return withUnsafeBytes(of: storage) { IPEndpoint(socketAddress: $0) }
     }
 
-    /// Makes the next close send a reset instead of a FIN.
+    /// Makes the next close send a reset instead of a FIN. Must be called on the channel's loop, where it is done at once.
     static func resetOnClose(_ channel: any Channel) {
-        _ = withDescriptor(of: channel) { descriptor in
-            var value = linger(l_onoff: 1, l_linger: 0)
-            setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
-        }
+        _ = (channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0))
     }
 
     /// Takes what the kernel holds of a connection's bytes and drops it.

@@ -111,6 +111,22 @@ package struct FilterChain: Codable, Equatable, Sendable {
 package enum NetworkFilter: Codable, Equatable, Sendable {
     case httpConnectionManager(HTTPConnectionManager)
     case tcpProxy(TCPProxy)
+
+    package init(from decoder: any Decoder) throws {
+        let decoded = try DecodedCase(from: decoder)
+        switch decoded.name {
+        case "httpConnectionManager": self = .httpConnectionManager(try decoded.value())
+        case "tcpProxy": self = .tcpProxy(try decoded.value())
+        default: throw decoded.unknown
+        }
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        switch self {
+        case .httpConnectionManager(let manager): try encoder.encodeCase("httpConnectionManager", manager)
+        case .tcpProxy(let proxy): try encoder.encodeCase("tcpProxy", proxy)
+        }
+    }
 }
 
 /// Envoy: `extensions.filters.network.tcp_proxy.v3.TcpProxy`.

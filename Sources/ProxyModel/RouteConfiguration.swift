@@ -69,6 +69,28 @@ package enum StringMatch: Codable, Hashable, Sendable {
     case suffix(String)
     case regex(String)
     case present
+
+    package init(from decoder: any Decoder) throws {
+        let decoded = try DecodedCase(from: decoder)
+        switch decoded.name {
+        case "exact": self = .exact(try decoded.value())
+        case "prefix": self = .prefix(try decoded.value())
+        case "suffix": self = .suffix(try decoded.value())
+        case "regex": self = .regex(try decoded.value())
+        case "present": self = .present
+        default: throw decoded.unknown
+        }
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        switch self {
+        case .exact(let text): try encoder.encodeCase("exact", text)
+        case .prefix(let text): try encoder.encodeCase("prefix", text)
+        case .suffix(let text): try encoder.encodeCase("suffix", text)
+        case .regex(let text): try encoder.encodeCase("regex", text)
+        case .present: _ = encoder.encodeCase("present")
+        }
+    }
 }
 
 /// Envoy: `config.route.v3.RouteMatch`. All given criteria must hold.
@@ -108,6 +130,31 @@ package enum RouteAction: Codable, Equatable, Sendable {
     case directResponse(status: Int, body: String)
     /// An answer that sends the client elsewhere.
     case redirect(RedirectAction)
+
+    package init(from decoder: any Decoder) throws {
+        let decoded = try DecodedCase(from: decoder)
+        switch decoded.name {
+        case "forward": self = .forward(try decoded.value())
+        case "directResponse":
+            self = .directResponse(status: try decoded.value(Self.status), body: try decoded.value(Self.body))
+        case "redirect": self = .redirect(try decoded.value())
+        default: throw decoded.unknown
+        }
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        switch self {
+        case .forward(let action): try encoder.encodeCase("forward", action)
+        case .directResponse(let status, let body):
+            var values = encoder.encodeCase("directResponse")
+            try values.encode(status, forKey: Self.status)
+            try values.encode(body, forKey: Self.body)
+        case .redirect(let action): try encoder.encodeCase("redirect", action)
+        }
+    }
+
+    private static let status = CaseKey(stringValue: "status")
+    private static let body = CaseKey(stringValue: "body")
 }
 
 /// Envoy: `config.route.v3.RouteAction`.

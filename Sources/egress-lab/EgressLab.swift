@@ -27,9 +27,14 @@ struct EgressLab: AsyncParsableCommand {
         // A reader that went away is told by write's error, as is a closed connection.
         signal(SIGPIPE, SIG_IGN)
         var status = ExitStatus.expected
+        let arguments = Array(CommandLine.arguments.dropFirst())
         do {
-            try refuseLaterCommands(CommandLine.arguments.dropFirst())
-            var command = try parseAsRoot(ObjectNames.normalized(Array(CommandLine.arguments.dropFirst())))
+            if let proxy = ProxyProgram(plain: arguments) {
+                try await proxy.run()
+                Glibc.exit(status.rawValue)
+            }
+            try refuseLaterCommands(arguments)
+            var command = try parseAsRoot(ObjectNames.normalized(arguments))
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {
@@ -42,7 +47,7 @@ struct EgressLab: AsyncParsableCommand {
     }
 
     /// Commands of the interface that this version does not have yet: better named than called unexpected.
-    private static let laterCommands: Set<String> = [
+    private static let laterCommands = [
         "probe", "explain", "diff",
     ]
 

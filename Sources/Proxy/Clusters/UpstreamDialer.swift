@@ -37,15 +37,16 @@ struct UpstreamDialer: Sendable {
                     made.value = channel
                     return channel.eventLoop.makeCompletedFuture {
                         try ReceiveBuffers.limit(channel)
+                        // Here, as the bootstrap's own options take a future each.
+                        if allowsHalfClosure {
+                            try channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
+                        }
                         if let transport, let secured {
                             try transport.install(in: channel, timeLimit: timeLimit, promise: secured)
                         }
                         try prepare(channel)
                     }
                 }
-            if allowsHalfClosure {
-                bootstrap = bootstrap.channelOption(.allowRemoteHalfClosure, value: true)
-            }
             if let source { bootstrap = bootstrap.bind(to: try SocketAddress(IPEndpoint(source, 0))) }
             future = try context.enter { bootstrap.connect(to: target) }
         } catch {

@@ -1,6 +1,6 @@
 /// What is measured of a proxy.
 enum ProxyFigure: String, CaseIterable, Codable, CodingKeyRepresentable {
-    case tcpRate, tcpCPU, sniRate, sniCPU, requestRate, requestCPU, throughput
+    case tcpRate, tcpCPU, sniRate, sniCPU, requestRate, requestCPU, throughput, throughputCPU
     case tcpP50, tcpP99, sniP50, sniP99, keptP50, keptP99, httpP50, httpP99
     case startUp, idleMemory, connectionMemory, crowdMemory
 
@@ -13,6 +13,7 @@ enum ProxyFigure: String, CaseIterable, Codable, CodingKeyRepresentable {
         case .requestRate: "HTTP/1.1 requests, kept, 1/s"
         case .requestCPU: "  its CPU for one, µs"
         case .throughput: "TCP throughput, Gbit/s"
+        case .throughputCPU: "  its CPU for one GB, ms"
         case .tcpP50: "added by a new TCP connection, p50 µs"
         case .tcpP99: "  p99"
         case .sniP50: "added by a new SNI connection, p50 µs"
@@ -35,7 +36,7 @@ enum ProxyFigure: String, CaseIterable, Codable, CodingKeyRepresentable {
         case .tcpP50, .tcpP99, .sniP50, .sniP99, .keptP50, .keptP99, .httpP50, .httpP99: .atMost(1)
         case .startUp: .atMost(0.1)
         case .idleMemory, .connectionMemory: .atMost(0.2)
-        case .tcpCPU, .sniCPU, .requestCPU, .crowdMemory: nil
+        case .tcpCPU, .sniCPU, .requestCPU, .throughputCPU, .crowdMemory: nil
         }
     }
 }

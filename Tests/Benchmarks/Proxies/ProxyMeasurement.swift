@@ -55,11 +55,13 @@ struct ProxyMeasurement {
         try rate(.tcp, .tcpRate, .tcpCPU, &figures) { load_connections($0, Self.inFlight, Self.seconds) }
         try rate(.sni, .sniRate, .sniCPU, &figures) { load_connections($0, Self.inFlight, Self.seconds) }
         try rate(.http, .requestRate, .requestCPU, &figures) { load_requests($0, Self.kept, Self.seconds) }
+        let before = try processorTime()
         let flood = try wires.exchange(.flood) { exchange in
             withUnsafePointer(to: exchange.pointee.target) { load_throughput($0, Self.seconds) }
         }
         guard flood.failed == 0 else { throw BenchmarkError("\(contender.rawValue) cut the flood") }
         figures[.throughput] = Double(flood.completed) * 8 / flood.seconds / 1e9
+        figures[.throughputCPU] = (try processorTime() - before) / 1e3 / (Double(flood.completed) / 1e9)
         figures[.crowdMemory] = try growth(.http, connections: Self.crowd)
         return figures
     }
