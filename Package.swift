@@ -8,11 +8,8 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 
-/// A program that is loaded where it was linked for: else each start of it works out 140,000 addresses anew, and has the
-/// pages that hold them for itself. lld, which comes with Swift, keeps constants out of the pages of code besides.
-let quickStart: [LinkerSetting] = [
-    .unsafeFlags(["-use-ld=lld", "-Xclang-linker", "-no-pie"], .when(configuration: .release))
-]
+/// lld, which comes with Swift, keeps constants out of the pages that each process writes to.
+let linker: [LinkerSetting] = [.unsafeFlags(["-use-ld=lld"], .when(configuration: .release))]
 
 func nio(_ name: String) -> Target.Dependency { .product(name: name, package: "swift-nio") }
 func http2(_ name: String) -> Target.Dependency { .product(name: name, package: "swift-nio-http2") }
@@ -100,7 +97,7 @@ let package = Package(
                 "NetworkAddresses", "DNS", nio("NIOPosix"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            linkerSettings: quickStart),
+            linkerSettings: linker),
         .target(
             name: "TestSupport", dependencies: ["Envoy", "Netlink", "CLinux", "NetworkAddresses"],
             path: "Tests/TestSupport"),
