@@ -102,7 +102,8 @@ struct HTTPRequestHead: Sendable, Equatable {
     var path: String?
     /// nil without one.
     var authority: String?
-    var scheme: String
+    /// nil where the client named none.
+    var scheme: String?
     /// Without `host`.
     var fields: HTTPFields
     var version: HTTPProtocol

@@ -9,7 +9,7 @@ struct HTTPRequest: RoutableRequest {
     let upgrade: String?
 
     var method: String { head.method }
-    var scheme: String { head.scheme }
+    var scheme: String { head.scheme ?? "http" }
     let authority: String
     let path: String
     var isHead: Bool { head.method == "HEAD" }

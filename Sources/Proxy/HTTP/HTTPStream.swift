@@ -60,15 +60,18 @@ final class HTTPStream: @unchecked Sendable {
             var request = try HTTPRequest(
                 head, keepsAlive: keepsAlive, upgrade: upgrade, normalization: manager.pathNormalization ?? .base)
             let downstream = connection.downstream
-            if downstream.tls != nil { request.head.scheme = "https" }
             HeaderRewriting.mutate(
-                &request.head.fields, manager: manager, tls: downstream.tls, source: downstream.source.address)
+                &request.head, manager: manager, tls: downstream.tls, source: downstream.source.address)
             self.request = request
             note(request.head)
             if head.method == "CONNECT" { throw .connectRefused }
             route(request)
         } catch {
-            if request == nil { noteRoute(ofRefused: head) }
+            var error = error
+            if request == nil {
+                noteRoute(ofRefused: head)
+                error.closes = error.closes || !keepsAlive
+            }
             reply(error)
         }
     }

@@ -19,10 +19,21 @@ enum HeaderRewriting {
     ///
     /// No address counts as internal, as with Envoy's default `internal_address_config`.
     static func mutate(
+        _ head: inout HTTPRequestHead, manager: HTTPConnectionManager, tls: TLSSession?, source: IPAddress
+    ) {
+        mutate(&head.fields, manager: manager, tls: tls, source: source)
+        // What the proxies before this one say counts, not this connection: theirs may have had TLS.
+        let forwarded = head.fields.first("x-forwarded-proto")?.lowercased()
+        head.scheme = head.scheme ?? (forwarded == "http" || forwarded == "https" ? forwarded : scheme(tls))
+    }
+
+    private static func scheme(_ tls: TLSSession?) -> String { tls == nil ? "http" : "https" }
+
+    private static func mutate(
         _ fields: inout HTTPFields, manager: HTTPConnectionManager, tls: TLSSession?, source: IPAddress
     ) {
         let isEdge = manager.usesRemoteAddress
-        let scheme = tls == nil ? "http" : "https"
+        let scheme = scheme(tls)
         let received = fields.joined(ForwardedClientCertificate.headerName).map { [$0] } ?? []
         fields.removeAll { internalFields.contains($0) || isEdge && edgeFields.contains($0) }
         if isEdge {

@@ -27,7 +27,7 @@ enum HTTP1RequestReading {
         }
         try sanitize(&fields, connection, upgrade: upgrade)
         var head = HTTPRequestHead(
-            method: raw.words[0], path: raw.words[1], authority: fields.first("host"), scheme: "http",
+            method: raw.words[0], path: raw.words[1], authority: fields.first("host"), scheme: nil,
             fields: fields, version: version)
         try resolveTarget(&head, manager)
         head.fields.remove("host")

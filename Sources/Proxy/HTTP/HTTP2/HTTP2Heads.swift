@@ -17,7 +17,7 @@ enum HTTP2Heads {
     /// The request of a client; NIO has checked its pseudo-header fields.
     static func request(_ block: HPACKHeaders) -> HTTPRequestHead {
         var head = HTTPRequestHead(
-            method: "", path: nil, authority: nil, scheme: "http", fields: HTTPFields(), version: .http2)
+            method: "", path: nil, authority: nil, scheme: nil, fields: HTTPFields(), version: .http2)
         var cookies: [String] = []
         head.fields.reserve(block.count)
         for (name, value, _) in block {
@@ -57,7 +57,7 @@ enum HTTP2Heads {
         block.reserveCapacity(head.fields.count + 4)
         block.add(name: ":method", value: head.method)
         if let path = head.path {
-            block.add(name: ":scheme", value: head.scheme)
+            block.add(name: ":scheme", value: head.scheme ?? "http")
             block.add(name: ":path", value: path)
         }
         if let authority = head.authority { block.add(name: ":authority", value: authority) }

@@ -4,7 +4,7 @@ import ProxyModel
 enum RedirectLocation {
     /// Envoy: `Http::Utility::newUri`; without an action, the URL that was asked for.
     static func url(_ action: RedirectAction?, for request: HTTPRequestHead) -> String {
-        let scheme = action?.schemeRedirect ?? request.scheme
+        let scheme = action?.schemeRedirect ?? request.scheme ?? "http"
         let port = action?.portRedirect.map { ":\($0)" } ?? ""
         let host =
             action?.hostRedirect
