@@ -71,7 +71,8 @@ package final class EnvoyDataPlane: DataPlane {
         try await updater.prepare()
         let program = try Netlink.FileDescriptor.open(executable, O_RDONLY)
         let process = try await ProgramProcess.start(
-            specification(program), name: executable, loop: loop, output: { [weak self] line in self?.read(line) })
+            specification(program), name: executable, loop: loop, output: { [weak self] line in self?.read(line) },
+            keeps: { !Self.isFrame($0) })
         withExtendedLifetime(program) {}
         phase.withLockedValue { $0 = .running(process) }
         process.ended.whenComplete { [weak self] result in self?.ended(process, result) }
@@ -100,6 +101,11 @@ package final class EnvoyDataPlane: DataPlane {
         specification.keepsDescriptorLimit = true
         specification.workingDirectory = "/"
         return specification
+    }
+
+    /// A line of a backtrace: an address without a name, of which a crash writes more than an error shows.
+    private static func isFrame(_ line: String) -> Bool {
+        line.hasPrefix("error envoy_bug: #") || line.hasPrefix("critical backtrace: #")
     }
 
     private var arguments: [String] {
@@ -144,7 +150,12 @@ package final class EnvoyDataPlane: DataPlane {
         }
     }
 
-    package func stop() async {
+    package func stop() async { await end(ProgramProcess.stop) }
+
+    /// Envoy takes some 50 ms to end when it is asked to.
+    package func abandon() async { await end(ProgramProcess.kill) }
+
+    private func end(_ way: (ProgramProcess) -> () async -> Void) async {
         let process: ProgramProcess? = phase.withLockedValue { phase in
             switch phase {
             case .running(let process), .stopping(let process):
@@ -156,7 +167,7 @@ package final class EnvoyDataPlane: DataPlane {
             case .stopped, .failed: return nil
             }
         }
-        if let process { await process.stop() }
+        if let process { await way(process)() }
         failed.succeed(nil)
     }
 

@@ -236,7 +236,8 @@ actor EnvoyUpdater {
     /// Envoy has nothing to subscribe to, so it is asked, at growing intervals.
     private func wait(for wanted: Wanted, isStarting: Bool = false, isAlive: () throws -> Void) async throws {
         let deadline = ContinuousClock.now + timeout
-        var pause = Duration.milliseconds(isStarting ? 10 : 1)
+        var pause = Duration.milliseconds(isStarting ? 4 : 1)
+        let longest = Duration.milliseconds(isStarting ? 4 : 20)
         while true {
             var missing: String?
             do {
@@ -257,7 +258,7 @@ actor EnvoyUpdater {
             try isAlive()
             guard ContinuousClock.now < deadline else { throw Late(missing: missing ?? "") }
             try await Task.sleep(for: pause)
-            pause = min(pause * 3 / 2, .milliseconds(20))
+            pause = min(pause * 3 / 2, longest)
         }
     }
 

@@ -39,10 +39,11 @@ package final class ProgramProcess: Sendable {
     ///   - name: what an error calls it.
     ///   - takesUnfinished: whether what follows the last newline of its output counts as a line at the end.
     ///   - output: gets the lines of its standard output, on `loop`.
-    ///   - errors: gets those of its standard error, which are kept as its own log besides.
+    ///   - errors: gets those of its standard error, which are kept as its own log besides, unless `keeps` says no.
     package static func start(
         _ specification: ChildSpecification, name: String, loop: any EventLoop, takesUnfinished: Bool = false,
-        output: @escaping @Sendable (String) -> Void, errors: @escaping @Sendable (String) -> Void = { _ in }
+        output: @escaping @Sendable (String) -> Void, errors: @escaping @Sendable (String) -> Void = { _ in },
+        keeps: @escaping @Sendable (String) -> Bool = { _ in true }
     ) async throws -> ProgramProcess {
         var specification = specification
         let (stdout, stderr) = (try PipeEnds(), try PipeEnds())
@@ -66,6 +67,7 @@ package final class ProgramProcess: Sendable {
         let out = try await read(stdout, on: loop, takesUnfinished: takesUnfinished, output)
         let err = try await read(stderr, on: loop, takesUnfinished: true) { line in
             errors(line)
+            guard keeps(line) else { return }
             log.withLockedValue { log in
                 log.lines.append(line)
                 // Twice what is shown: those who wait for the reason of a refusal count from a line of before.
@@ -113,6 +115,12 @@ package final class ProgramProcess: Sendable {
         let deadline = loop.scheduleTask(in: .seconds(5)) { self.child.kill() }
         _ = try? await ended.get()
         deadline.cancel()
+    }
+
+    /// Ends it without asking; returns when all that it wrote has been read.
+    package func kill() async {
+        child.kill()
+        _ = try? await ended.get()
     }
 }
 

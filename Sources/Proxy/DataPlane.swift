@@ -21,6 +21,9 @@ package protocol DataPlane: Sendable {
     /// Stops accepting and closes all connections; all records are written when it returns.
     func stop() async
 
+    /// Ends as fast as it can; what is not recorded yet is lost. For a lab that is over.
+    func abandon() async
+
     /// All counters and gauges by Envoy's names.
     func statistics() async throws -> [String: UInt64]
 
@@ -39,4 +42,9 @@ package protocol DataPlane: Sendable {
 
     /// The structured records behind the lines.
     func accessLogRecords() -> [AccessLogRecord]
+}
+
+extension DataPlane {
+    /// For those that stop fast.
+    package func abandon() async { await stop() }
 }

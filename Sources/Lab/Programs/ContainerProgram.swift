@@ -10,6 +10,8 @@ protocol ContainerProgram: Sendable {
     /// Returns when all that it has done up to now is recorded; throws if it has ended.
     func settle() async throws
     func stop() async
+    /// Ends as fast as it can; what is not recorded yet is lost. For a lab that is over.
+    func abandon() async
     /// Its log, oldest line first.
     func lines() -> [String]
     /// Its lines after the first `count` that there have ever been, and how many there have been up to now.
@@ -25,6 +27,8 @@ protocol ContainerProgram: Sendable {
 }
 
 extension ContainerProgram {
+    /// For those that stop fast.
+    func abandon() async { await stop() }
     /// Of programs that keep all their lines.
     func lines(after count: Int) -> (lines: [String], count: Int) {
         let all = lines()

@@ -109,12 +109,17 @@ final class MachineProgram: ContainerProgram {
         return items
     }
 
-    func stop() async {
+    func stop() async { await end(ProgramProcess.stop) }
+
+    /// It may take no notice of being asked.
+    func abandon() async { await end(ProgramProcess.kill) }
+
+    private func end(_ way: (ProgramProcess) -> () async -> Void) async {
         let process = state.withLockedValue { state in
             state.isStopping = true
             return state.process
         }
-        await process?.stop()
+        if let process { await way(process)() }
     }
 
     private func ended(_ result: Result<ChildProcess.ExitStatus?, any Error>) {

@@ -104,13 +104,21 @@ package final class RunningPod: Sendable {
         for program in programs.values { try await program.settle() }
     }
 
-    func stop() async {
+    /// Ends all that runs in it.
+    ///
+    /// - Parameter labIsOver: what is not recorded yet matters to nobody.
+    func stop(labIsOver: Bool = false) async {
         let (proxy, server, dnsServer, agent, programs, proxyAgent) = state.withLockedValue {
             ($0.proxy, $0.server, $0.dnsServer, $0.agent, $0.programs, $0.proxyAgent)
         }
         proxyAgent?.close()
-        await proxy?.stop()
-        for program in programs.values { await program.stop() }
+        if labIsOver {
+            await proxy?.abandon()
+            for program in programs.values { await program.abandon() }
+        } else {
+            await proxy?.stop()
+            for program in programs.values { await program.stop() }
+        }
         server?.close()
         dnsServer?.close()
         agent?.close()
