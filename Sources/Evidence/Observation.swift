@@ -160,6 +160,8 @@ package struct ProxyRecord: Sendable {
     package var endedInHandshake = false
     /// The server name was for none of the listener's chains, so that no handshake was answered.
     var foundNoChain: Bool { responseCodeDetails == "filter_chain_not_found" }
+    /// The flags that say why nothing came of the connection; that the other side reset it says only that it stood.
+    package var explanation: Set<String> { Set(responseFlags).subtracting(["UR"]) }
 
     package init(
         connection: ProxyConnection, isHTTP: Bool, responseCode: Int, responseFlags: [String],

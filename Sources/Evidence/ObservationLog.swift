@@ -8,6 +8,8 @@ package struct ObservationLog: Sendable {
     package var clusterRanges: IPPrefixSet
     /// What a pod that calls itself through a Service seems to call from.
     package var nodeAddresses: [IPAddress]
+    /// Proxies tell of a connection before they use it, and not when it is over.
+    private let usesComeFirst: Bool
 
     private var packets: [FiveTuple: [PacketSeen]] = [:]
     private var drops: [FiveTuple: [DropSeen]] = [:]
@@ -29,9 +31,10 @@ package struct ObservationLog: Sendable {
     /// Messages that the kernel could not deliver.
     package private(set) var lostMessages = 0
 
-    package init(clusterRanges: IPPrefixSet, nodeAddresses: [IPAddress] = []) {
+    package init(clusterRanges: IPPrefixSet, nodeAddresses: [IPAddress] = [], usesComeFirst: Bool = false) {
         self.clusterRanges = clusterRanges
         self.nodeAddresses = nodeAddresses
+        self.usesComeFirst = usesComeFirst
     }
 
     package mutating func add(_ observation: Observation) {
@@ -75,13 +78,15 @@ package struct ObservationLog: Sendable {
     /// The hop that begins with `tuple`, with everything that followed from it. Only what was seen at or after
     /// `sinceMs` counts: ports are used again.
     package func hop(for tuple: FiveTuple, sinceMs: Double) -> Hop {
-        hop(for: tuple, sinceMs: sinceMs, part: FlowPart(beganMs: sinceMs), depth: 0, in: nil)
+        let part = FlowPart(beganMs: sinceMs, usesComeFirst: usesComeFirst)
+        return hop(for: tuple, sinceMs: sinceMs, part: part, depth: 0, in: nil)
     }
 
     /// What a flow may have of connections that it shares with others.
     private struct FlowPart {
         /// Nothing that a connection carried before is the flow's, however old the connection is.
         let beganMs: Double
+        let usesComeFirst: Bool
         /// The `x-request-id`s of the flow, once a proxy has given it one.
         var requests: Set<String> = []
         /// The proxy's connection that is the flow's, on the way to the hop.
@@ -105,7 +110,7 @@ package struct ObservationLog: Sendable {
             guard contains(id, at: served.timeMs) else { return false }
             if id != nil, !requests.isEmpty { return true }
             // Proxies that tell of a use later, when it is over, have one flow at a time.
-            let last = uses.last { $0.timeMs >= beganMs && $0.timeMs <= served.timeMs }
+            let last = uses.last { (usesComeFirst || $0.timeMs >= beganMs) && $0.timeMs <= served.timeMs }
             return owner == nil || last == nil || last?.connection == owner
         }
     }
@@ -143,7 +148,7 @@ package struct ObservationLog: Sendable {
                 {
                     continue
                 }
-                let explanation = Set(records.flatMap(\.responseFlags))
+                let explanation = Set(records.flatMap(\.explanation))
                 var seen: Set<FiveTuple> = []
                 let upstream = uses.filter { seen.insert($0.tuple).inserted }
                 var ownPart = part

@@ -10,10 +10,10 @@ import Testing
     static let gateway = IPEndpoint(IPAddress(10, 244, 0, 9), 8080)
     let sidecar = ProxyConnection(pod: "default/sleep-1", proxy: "sidecar default/sleep", role: "sidecar", number: 1)
 
-    func log(_ observations: [Observation]) -> ObservationLog {
+    func log(_ observations: [Observation], usesComeFirst: Bool = false) -> ObservationLog {
         var log = ObservationLog(
             clusterRanges: IPPrefixSet([IPPrefix("10.244.0.0/16"), IPPrefix("10.96.0.0/16")].compactMap(\.self)),
-            nodeAddresses: [Self.node])
+            nodeAddresses: [Self.node], usesComeFirst: usesComeFirst)
         for observation in observations { log.add(observation) }
         return log
     }
@@ -162,6 +162,15 @@ import Testing
         ])
         #expect(turns.hop(for: first, sinceMs: 0).ends.map { $0.served.map(\.timeMs) } == [[6]])
         #expect(turns.hop(for: second, sinceMs: 0).ends.map { $0.served.map(\.timeMs) } == [[4]])
+        // The other's turn began before this flow, and its request arrives only afterwards.
+        let late = self.log(
+            [
+                accepted(other, second, at: 1), connecting(other, shared, at: 2), accepted(sidecar, first, at: 4),
+                served(shared, at: 5), connecting(sidecar, shared, reused: true, at: 6), served(shared, at: 7),
+                http(other, at: 8), http(sidecar, at: 9),
+            ], usesComeFirst: true)
+        #expect(late.hop(for: first, sinceMs: 3).ends.map { $0.served.map(\.timeMs) } == [[7]])
+        #expect(late.hop(for: second, sinceMs: 0).ends.map { $0.served.map(\.timeMs) } == [[5]])
     }
 
     @Test("a TCP connection behind a pooled one is the flow's, though older than the flow")

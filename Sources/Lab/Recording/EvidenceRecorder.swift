@@ -21,12 +21,14 @@ package final class EvidenceRecorder: Sendable {
 
     /// With an `observer` nothing is kept.
     package init(
-        clusterRanges: IPPrefixSet, nodeAddresses: [IPAddress] = [],
+        clusterRanges: IPPrefixSet, nodeAddresses: [IPAddress] = [], usesComeFirst: Bool = false,
         observer: (@Sendable (Observation) -> Void)? = nil
     ) {
         self.observer = observer
         state = NIOLockedValueBox(
-            State(log: ObservationLog(clusterRanges: clusterRanges, nodeAddresses: nodeAddresses)))
+            State(
+                log: ObservationLog(
+                    clusterRanges: clusterRanges, nodeAddresses: nodeAddresses, usesComeFirst: usesComeFirst)))
         start = clock.now
     }
 

@@ -255,7 +255,7 @@ extension Hop {
     /// The ends of chains that no proxy before them gives a reason for.
     fileprivate var unexplainedEnds: [Hop] {
         if proxied.isEmpty { return [self] }
-        return proxied.filter { $0.records.allSatisfy(\.responseFlags.isEmpty) }
+        return proxied.filter { $0.records.allSatisfy(\.explanation.isEmpty) }
             .flatMap { $0.upstream.flatMap(\.unexplainedEnds) }
     }
 }

@@ -80,7 +80,8 @@ package actor RunningLab {
         self.group = group
         self.dataPlanes = dataPlanes
         recorder = EvidenceRecorder(
-            clusterRanges: plan.clusterRanges, nodeAddresses: plan.nodes.flatMap(\.addresses), observer: observer)
+            clusterRanges: plan.clusterRanges, nodeAddresses: plan.nodes.flatMap(\.addresses),
+            usesComeFirst: dataPlanes.tellsAttempts && !hasPrograms, observer: observer)
         authority = try LabCertificateAuthority()
         secrets = LabSecrets(mesh: try MeshCertificateAuthority(), authority: authority)
         client = try FlowClient(trusting: authority.root)
@@ -434,7 +435,7 @@ package actor RunningLab {
     }
 
     package func stop() async {
-        try? await onAllPods { await $0.stop() }
+        try? await onAllPods { await $0.stop(labIsOver: true) }
         internetServer?.close()
         packetLogs.forEach { $0.stop() }
     }
