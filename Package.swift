@@ -158,7 +158,7 @@ let package = Package(
                 "ProxyModel", "TestSupport", "Yams",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
-        .testTarget(name: "SessionTests", dependencies: ["egress-lab", "Netlink", "TestSupport"]),
+        .testTarget(name: "SessionTests", dependencies: ["egress-lab", "CLinux", "Netlink", "TestSupport"]),
         .testTarget(name: "KilledRunTests", dependencies: ["egress-lab", "Netlink", "TestSupport"]),
         .testTarget(
             name: "LabTests",

@@ -2,8 +2,8 @@ import ProxyModel
 
 /// Renders access logs: one JSON object a line, on Envoy's standard output.
 ///
-/// A line has the fields of `AccessLogRecord` and `line`, the user's own format rendered by Envoy itself; `unlogged`
-/// ones are none of the user's log. Where a record comes from in the manifests is `route_origin`; without one, the
+/// A line has the fields of `AccessLogRecord` and `lines`, the user's own formats rendered by Envoy itself; `unlogged`
+/// ones are none of the user's logs. Where a record comes from in the manifests is `route_origin`; without one, the
 /// reader finds the chain by `listener`, `chain` and `namesake`, or the cluster by `upstream_cluster`, in the
 /// configuration that it gave. Origins are not written into chains and
 /// clusters themselves: a line that moved in a manifest would make Envoy close their connections.
@@ -14,13 +14,24 @@ struct AccessLogRendering {
     private typealias Direction = Listener.TrafficDirection
 
     /// The user's logs, ready for Envoy.
-    private var logs: [Listener.TrafficDirection: AccessLogConfiguration] = [:]
+    private var logs: [Listener.TrafficDirection: [Log]] = [:]
+    /// Whether any direction has one.
+    private let hasLogs: Bool
+
+    private struct Log {
+        var configuration: AccessLogConfiguration
+        /// Envoy of Istio 1.0's time did not know the local address of the connections that it kept for HTTP.
+        var hidesLocalAddressOfHTTP: Bool
+    }
 
     init(_ configuration: ProxyConfiguration) throws(EnvoyRenderingError) {
+        hasLogs = configuration.writesAccessLog
         for direction in [Direction.outbound, .inbound] {
-            guard var log = configuration.accessLog(of: direction) else { continue }
-            log.format = try Self.escaped(log.format)
-            logs[direction] = log
+            for var log in configuration.accessLogs(of: direction) {
+                let isOld = log.format == .istio10Text
+                log.format = try Self.escaped(log.format)
+                logs[direction, default: []].append(Log(configuration: log, hidesLocalAddressOfHTTP: isOld))
+            }
         }
     }
 
@@ -45,7 +56,7 @@ struct AccessLogRendering {
     func unmatchedLog(listener: Listener) -> JSON {
         [
             sink(
-                fields(.tcp, listener: listener, isLogged: logs.isEmpty || logs[listener.trafficDirection] != nil),
+                fields(.tcp, listener: listener, isLogged: isLogged(listener)),
                 filter: ["response_flag_filter": ["flags": ["NR"]]])
         ]
     }
@@ -65,17 +76,17 @@ struct AccessLogRendering {
 
     /// What one direction's log leaves out is in no log.
     private func isLogged(_ chain: FilterChain, _ listener: Listener) -> Bool {
-        chain.isLogged && (logs.isEmpty || logs[listener.trafficDirection] != nil)
+        chain.isLogged && isLogged(listener)
     }
+
+    private func isLogged(_ listener: Listener) -> Bool { !hasLogs || logs[listener.trafficDirection] != nil }
 
     private func fields(
         _ kind: AccessLogRecord.Kind, listener: Listener, namesake: Int = 0, isLogged: Bool = true
     ) -> JSON {
-        let log = logs[listener.trafficDirection]
+        let logs = isLogged ? logs[listener.trafficDirection] ?? [] : []
         return [
             "unlogged": isLogged ? nil : true,
-            "filtered": log?.filter == nil ? nil : true,
-            "passes": log?.filter.map { .string("%CEL(\(Self.inOneOperator($0)))%") },
             "log_type": "%ACCESS_LOG_TYPE%",
             "kind": .string(kind.rawValue),
             "listener": .string(Self.literal(listener.name)),
@@ -117,15 +128,28 @@ struct AccessLogRendering {
             "requested_server_name": "%REQUESTED_SERVER_NAME%",
             "route_name": "%ROUTE_NAME%",
             "route_origin": .string("%METADATA(ROUTE:\(Self.metadataKey):origin)%"),
-            "line": isLogged ? log.flatMap(Self.line) : nil,
+            "lines": logs.isEmpty ? nil : .array(logs.map { Self.line(of: $0, kind) }),
+        ]
+    }
+
+    /// What the user's log has of it: with `filtered` and `passes` where an expression decides that.
+    private static func line(of log: Log, _ kind: AccessLogRecord.Kind) -> JSON {
+        let filter = log.configuration.filter
+        return [
+            "path": .string(literal(log.configuration.path)),
+            "filtered": filter == nil ? nil : true,
+            "passes": filter.map { .string("%CEL(\(inOneOperator($0)))%") },
+            "line": line(of: log.configuration, hidesLocalAddress: log.hidesLocalAddressOfHTTP && kind == .http),
         ]
     }
 
     /// A text keeps its newline, so that it never is one lone operator, which Envoy would write as number or null.
-    private static func line(of log: AccessLogConfiguration) -> JSON? {
+    private static func line(of log: AccessLogConfiguration, hidesLocalAddress: Bool) -> JSON {
         switch log.format {
-        case .text(let text): .string(text.hasSuffix("\n") ? text : text + "\n")
-        case .json(let members): .object(members.mapValues(JSON.string))
+        case .text(var text):
+            if hidesLocalAddress { text = text.replacing("%UPSTREAM_LOCAL_ADDRESS%", with: "-") }
+            return .string(text.hasSuffix("\n") ? text : text + "\n")
+        case .json(let members): return .object(members.mapValues(JSON.string))
         }
     }
 

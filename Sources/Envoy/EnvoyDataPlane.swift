@@ -72,6 +72,7 @@ package final class EnvoyDataPlane: DataPlane {
         let program = try Netlink.FileDescriptor.open(executable, O_RDONLY)
         let process = try await ProgramProcess.start(
             specification(program), name: executable, loop: loop, output: { [weak self] line in self?.read(line) },
+            errors: { [log] line in log.append(nil, lines: [ProxyLogLine(path: nil, text: line)]) },
             keeps: { !Self.isFrame($0) })
         withExtendedLifetime(program) {}
         phase.withLockedValue { $0 = .running(process) }
@@ -111,7 +112,7 @@ package final class EnvoyDataPlane: DataPlane {
     private var arguments: [String] {
         [
             "--config-path", directory.bootstrap, "--concurrency", "1", "--disable-hot-restart",
-            "--skip-deprecated-logs", "--log-level", "warning", "--log-format", "%l %n: %v",
+            "--skip-deprecated-logs", "--log-level", "warning", "--log-format", EnvoyOwnLine.format,
             "--drain-time-s", String(drainTime.components.seconds),
             // Every line is written as it is made: one wake-up each, instead of one every few milliseconds for nothing.
             "--file-flush-min-size-kb", "0", "--file-flush-interval-msec", "1000",
@@ -218,7 +219,7 @@ package final class EnvoyDataPlane: DataPlane {
             }
         let crash: EnvoyError? = phase.withLockedValue { phase in
             if case .running = phase {
-                let error = error(.ended, "it \(how), unasked", log: process.lastLines)
+                let error = error(.ended, "it \(how), unasked", log: process.lastLines.map(EnvoyOwnLine.shortened))
                 phase = .failed(error)
                 return error
             }
@@ -251,7 +252,7 @@ package final class EnvoyDataPlane: DataPlane {
         // Its log comes through a pipe of its own; another round trip gives that time to be read.
         if failure == nil { _ = try? await admin.get("/ready", timeout: .seconds(1)) }
         if let failure { return code == .start ? error(code, failure.reason, log: failure.log) : failure }
-        let lines = Array(process.lines(after: logged).suffix(ProgramProcess.shownLines))
+        let lines = process.lines(after: logged).suffix(ProgramProcess.shownLines).map(EnvoyOwnLine.shortened)
         switch problem {
         case let known as EnvoyError: return known
         case let refusal as EnvoyUpdater.Refusal:
@@ -271,7 +272,7 @@ package final class EnvoyDataPlane: DataPlane {
         do {
             let reading = try reader.withLockedValue { try $0.read(text) }
             if reading.isFence { fence.noteLine() }
-            if let entry = reading.entry { log.append(entry.record, line: entry.line) }
+            if let entry = reading.entry { log.append(entry.record, lines: entry.lines) }
             for event in reading.events { sink(event) }
         } catch {
             fail(self.error(.unreadable, "\(error)"))
@@ -307,7 +308,6 @@ package final class EnvoyDataPlane: DataPlane {
         }
     }
 
-    package func accessLogLines() -> [String] { log.lines() }
-    package func accessLogLines(after count: Int) -> (lines: [String], count: Int) { log.lines(after: count) }
+    package func logLines(after count: Int) -> (lines: [ProxyLogLine], count: Int) { log.lines(after: count) }
     package func accessLogRecords() -> [AccessLogRecord] { log.records() }
 }

@@ -27,9 +27,6 @@ struct EnvoyLogLine: Decodable, Sendable {
     var fence: Bool?
     /// Whether the user's log leaves it out.
     var unlogged: Bool?
-    /// Whether the user's log has a filter, and what came of it: `true`, anything else, or nothing.
-    var filtered: Bool?
-    var passes: String?
     var kind: Kind?
     var listener: String?
     var chain: String?
@@ -73,12 +70,30 @@ struct EnvoyLogLine: Decodable, Sendable {
     var requestedServerName: String?
     var routeName: String?
     var routeOrigin: String?
-    /// The user's own format.
-    var line: JSONValue?
+    /// In the formats of the user's logs.
+    var lines: [UserLine]?
+
+    /// What one of the user's logs has.
+    struct UserLine: Decodable, Sendable {
+        var path: String?
+        /// Whether the log has a filter, and what came of it: `true`, anything else, or nothing.
+        var filtered: Bool?
+        var passes: String?
+        var line: JSONValue?
+
+        /// As the bundled proxy would print it; nil where the filter leaves it out.
+        var text: String? {
+            if filtered == true, passes != "true" { return nil }
+            switch line {
+            case nil, .null: return nil
+            case .string(let text): return text.hasSuffix("\n") ? String(text.dropLast()) : text
+            case let value?: return value.text
+            }
+        }
+    }
 
     private enum CodingKeys: String, CodingKey {
-        case fence, unlogged, filtered, passes, listener, chain, namesake, method, path, `protocol`, duration,
-            authority, line
+        case fence, unlogged, listener, chain, namesake, method, path, `protocol`, duration, authority, lines
         case kind = "log_type"
         case streamID = "stream_id"
         case connectionID = "connection_id"
@@ -126,8 +141,8 @@ struct EnvoyLogLine: Decodable, Sendable {
         }
     }
 
-    /// Whether it is one of the user's log.
-    var isLogged: Bool { unlogged != true && (filtered != true || passes == "true") }
+    /// Whether it is one of the user's logs.
+    var isLogged: Bool { unlogged != true && (lines.map { $0.contains { $0.text != nil } } ?? true) }
 
     /// The record that the line stands for.
     func record(streamID: UInt64) -> AccessLogRecord {
@@ -168,13 +183,9 @@ struct EnvoyLogLine: Decodable, Sendable {
         return record
     }
 
-    /// The line of the user's own access log, as the bundled proxy would print it; nil without one.
-    var userLine: String? {
-        switch line {
-        case nil, .null: nil
-        case .string(let text): text.hasSuffix("\n") ? String(text.dropLast()) : text
-        case let value?: value.text
-        }
+    /// The lines of the user's own access logs.
+    var userLines: [ProxyLogLine] {
+        (lines ?? []).compactMap { line in line.text.map { ProxyLogLine(path: line.path ?? "", text: $0) } }
     }
 }
 

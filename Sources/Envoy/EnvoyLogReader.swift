@@ -7,8 +7,8 @@ struct EnvoyLogReader {
     /// What a line means.
     struct Reading {
         var events: [ProxyEvent] = []
-        /// The record and its line in the user's format, of final lines that are logged.
-        var entry: (record: AccessLogRecord, line: String?)?
+        /// The record and its lines in the user's formats, of final lines that are logged.
+        var entry: (record: AccessLogRecord, lines: [ProxyLogLine])?
         /// It was the fence's.
         var isFence = false
     }
@@ -79,7 +79,10 @@ struct EnvoyLogReader {
             accept(line, number, &reading)
             connect(line, number, &reading)
             end(line, number, &reading)
-        case .tcpPeriodic, .downstreamPeriodic, .downstreamTunnelEstablished, .upstreamPeriodic, .upstreamEnd,
+        case .tcpPeriodic:
+            guard let stream = connections[number]?.streams[line.streamID ?? ""] else { break }
+            reading.events.append(.progress(line.record(streamID: stream.number)))
+        case .downstreamPeriodic, .downstreamTunnelEstablished, .upstreamPeriodic, .upstreamEnd,
             .udpTunnelConnected, .udpPeriodic, .udpSessionEnd:
             break
         }
@@ -145,7 +148,7 @@ struct EnvoyLogReader {
         record.origin =
             origins.ofDenial(line) ?? line.routeOrigin ?? stream.origin
             ?? (record.kind == .tcp ? origins.ofCluster(line) : nil)
-        if line.isLogged { reading.entry = (record, line.userLine) }
+        if line.isLogged { reading.entry = (record, line.userLines) }
         reading.events.append(.record(connection: number, record))
         guard connections[number]?.streams.isEmpty != false else { return }
         connections[number] = nil

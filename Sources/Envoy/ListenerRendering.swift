@@ -167,7 +167,10 @@ struct ListenerRendering {
         }
         if proxy.hashesSourceIP == true { fields["hash_policy"] = [["source_ip": [:]]] }
         fields["access_log"] = accessLog
-        fields["access_log_options"] = ["flush_access_log_on_start": true, "flush_access_log_on_connected": true]
+        fields["access_log_options"] = [
+            "flush_access_log_on_start": true, "flush_access_log_on_connected": true,
+            "access_log_flush_interval": .duration(ms: ProgressReporting.intervalMs),
+        ]
         return [
             "name": "envoy.filters.network.tcp_proxy",
             "typed_config": .typed("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", .object(fields)),

@@ -11,10 +11,12 @@ package final class ContainerFileSystem: Sendable {
         case directory(String, mode: UInt32 = 0o1777)
         case file(String, content: [UInt8], mode: UInt32 = 0o644)
         case link(String, to: String)
+        /// A directory of the machine's, where an item before it hides it.
+        case machine(String)
 
         var path: String {
             switch self {
-            case .directory(let path, _), .file(let path, _, _), .link(let path, _): path
+            case .directory(let path, _), .file(let path, _, _), .link(let path, _), .machine(let path): path
             }
         }
     }
@@ -116,6 +118,9 @@ private struct RootBuilder {
         case .link(let path, let target):
             let place = try entry(path)
             try Self.check(symlink(target, root + place), "make", path)
+        case .machine(let path):
+            let place = try directory(path)
+            try Self.check(clinux_bind(path, root + place), "show", path)
         }
     }
 

@@ -10,15 +10,16 @@ package final class BundledProxy: DataPlane {
     ///   - drainTime: how long connections of changed or removed filter chains live on after an update. The default
     ///     is Istio's (`proxyConfig.drainDuration`).
     ///   - recordLimit: how many of the newest records are kept for `accessLogRecords`.
+    ///   - reportingInterval: how often there is a `progress` of each living TCP connection; nil: never.
     ///   - sink: gets the events, on the proxy's event loop; must return soon.
     package init(
         configuration: ProxyConfiguration, context: any NetworkContext, resolver: any HostResolver,
         group: any EventLoopGroup, drainTime: TimeAmount = .seconds(45), recordLimit: Int = 100_000,
-        sink: @escaping @Sendable (ProxyEvent) -> Void
+        reportingInterval: TimeAmount? = nil, sink: @escaping @Sendable (ProxyEvent) -> Void
     ) {
         worker = ProxyWorker(
             configuration: configuration, context: context, resolver: resolver, loop: group.next(),
-            drainTime: drainTime, recordLimit: recordLimit, sink: sink)
+            drainTime: drainTime, recordLimit: recordLimit, reportingInterval: reportingInterval, sink: sink)
     }
 
     package func start() async throws { try await worker.start() }
@@ -39,7 +40,6 @@ package final class BundledProxy: DataPlane {
     package func admin(_ request: AdminRequest) async throws -> AdminAnswer? {
         try await worker.loop.submit { [worker] in AdminPages(worker: worker).answer(request) }.get()
     }
-    package func accessLogLines() -> [String] { worker.log.lines() }
-    package func accessLogLines(after count: Int) -> (lines: [String], count: Int) { worker.log.lines(after: count) }
+    package func logLines(after count: Int) -> (lines: [ProxyLogLine], count: Int) { worker.log.lines(after: count) }
     package func accessLogRecords() -> [AccessLogRecord] { worker.log.records() }
 }

@@ -7,7 +7,7 @@ package protocol DataPlane: Sendable {
 
     /// Puts `configuration` in force: when it returns, new connections and the next request of kept ones follow it.
     ///
-    /// Connections of unchanged listeners, and all statistics, live on.
+    /// Connections of unchanged listeners live on, and all statistics but those of clusters that are gone.
     func update(_ configuration: ProxyConfiguration) async throws
 
     /// Has the next requests find out anew what can be reached: kept upstream connections are closed, and names that
@@ -33,12 +33,9 @@ package protocol DataPlane: Sendable {
     /// What its administration interface answers; nil for what is not its own affair.
     func admin(_ request: AdminRequest) async throws -> AdminAnswer?
 
-    /// The lines of the configured access log, oldest first; the newest 100 000 are kept.
-    func accessLogLines() -> [String]
-
-    /// The lines after the first `count` records that there have ever been, and how many there have been up to now: for
-    /// those who follow the log.
-    func accessLogLines(after count: Int) -> (lines: [String], count: Int)
+    /// The lines of the configured access logs, and of the proxy's own, after the first `count` entries that there have
+    /// ever been, and how many entries there have been up to now. The newest 100 000 entries are kept.
+    func logLines(after count: Int) -> (lines: [ProxyLogLine], count: Int)
 
     /// The structured records behind the lines.
     func accessLogRecords() -> [AccessLogRecord]
@@ -47,4 +44,9 @@ package protocol DataPlane: Sendable {
 extension DataPlane {
     /// For those that stop fast.
     package func abandon() async { await stop() }
+
+    /// The lines of all configured access logs, oldest first.
+    package func accessLogLines() -> [String] {
+        logLines(after: 0).lines.filter { $0.path != nil }.map(\.text)
+    }
 }

@@ -32,12 +32,16 @@ final class ProxyWorker: @unchecked Sendable {
     private var lastID: UInt64 = 0
     private var lastStream: UInt64 = 0
     var admin = AdminState(startedAt: .now())
+    private let reportingInterval: TimeAmount?
+    /// TCP connections, with when each is next told of; in this order, because all wait for the same time.
+    private var reports = CircularBuffer<ProgressReport>()
+    private var isReporting = false
     private var emptied: EventLoopPromise<Void>?
 
     init(
         configuration: ProxyConfiguration, context: any NetworkContext, resolver: any HostResolver,
         loop: any EventLoop, drainTime: TimeAmount, recordLimit: Int,
-        sink: @escaping @Sendable (ProxyEvent) -> Void
+        reportingInterval: TimeAmount? = nil, sink: @escaping @Sendable (ProxyEvent) -> Void
     ) {
         initial = configuration
         log = RecordLog(limit: recordLimit)
@@ -45,6 +49,7 @@ final class ProxyWorker: @unchecked Sendable {
         self.resolver = resolver
         self.loop = loop
         self.drainTime = drainTime
+        self.reportingInterval = reportingInterval
         self.sink = sink
         dialer = UpstreamDialer(context: context, loop: loop)
     }
@@ -115,8 +120,9 @@ final class ProxyWorker: @unchecked Sendable {
     private func adopt(_ snapshot: ProxySnapshot) {
         let old = self.snapshot
         self.snapshot = snapshot
-        if old?.model.accessLog != snapshot.model.accessLog
-            || old?.model.inboundAccessLog != snapshot.model.inboundAccessLog || old == nil
+        noteChanges(from: old?.model, to: snapshot.model)
+        if old?.model.accessLogs != snapshot.model.accessLogs
+            || old?.model.inboundAccessLogs != snapshot.model.inboundAccessLogs || old == nil
         {
             log.configure(snapshot.model)
         }
@@ -130,7 +136,9 @@ final class ProxyWorker: @unchecked Sendable {
                 next[model.name] = ClusterRuntime(model, resolver: resolver, loop: loop, statistics: statistics)
             }
         }
-        for (name, cluster) in clusters where next[name] == nil { cluster.retire() }
+        let gone = clusters.filter { next[$0.key] == nil }
+        for cluster in gone.values { cluster.retire() }
+        statistics.forget(clusters: Array(gone.keys), living: Array(next.keys))
         clusters = next
         connectionCounters = [:]
         declareCounters(snapshot)
@@ -241,12 +249,14 @@ final class ProxyWorker: @unchecked Sendable {
         lastID += 1
         let connection = DownstreamConnection(id: lastID, source: source, destination: originalDestination)
         connections[lastID] = connection
+        note(.conn_handler, .debug, "[C\(lastID)] new connection from \(source)")
         sink(.accepted(connection: lastID, from: source, originalDestination: originalDestination))
         return connection
     }
 
     func unregister(_ connection: DownstreamConnection) {
         guard connections.removeValue(forKey: connection.id) != nil else { return }
+        note(.conn_handler, .debug, "[C\(connection.id)] adding to cleanup list")
         sink(.closed(connection: connection.id))
         checkEmptied()
     }
@@ -260,6 +270,10 @@ final class ProxyWorker: @unchecked Sendable {
         _ connection: DownstreamConnection, local: IPEndpoint?, to: IPEndpoint, cluster: String,
         request: String? = nil, isReused: Bool = false
     ) {
+        note(
+            .pool, .debug,
+            "[C\(connection.id)] \(isReused ? "using existing fully connected connection" : "connecting") to \(to) "
+                + "(\(cluster))")
         sink(
             .connecting(
                 connection: connection.id, local: local, to: to, cluster: cluster, request: request,
@@ -270,10 +284,79 @@ final class ProxyWorker: @unchecked Sendable {
     func write(_ record: AccessLogRecord, of connection: DownstreamConnection, isLogged: Bool = true) {
         var record = record
         connection.tls?.describe(&record)
+        noteFailure(in: record, of: connection)
         if isLogged, connection.chain?.isLogged ?? true {
             log.append(record, connection.listener?.trafficDirection ?? .outbound)
         }
         sink(.record(connection: connection.id, record))
+    }
+
+    // MARK: Progress
+
+    /// Tells of the connection time and again, for as long as it lives, if anybody wants that.
+    func reportProgress(of filter: TCPProxyFilter) {
+        guard let reportingInterval else { return }
+        reports.append(ProgressReport(filter: filter, due: .now() + reportingInterval))
+        scheduleReports()
+    }
+
+    private func scheduleReports() {
+        guard !isReporting, let next = reports.first else { return }
+        isReporting = true
+        loop.scheduleTask(deadline: next.due) {
+            self.isReporting = false
+            let now = NIODeadline.now()
+            while let report = self.reports.first, report.due <= now {
+                self.reports.removeFirst()
+                guard let filter = report.filter, var record = filter.progress else { continue }
+                record.durationMs = filter.startedAt.millisecondsAgo
+                self.sink(.progress(record))
+                self.reportProgress(of: filter)
+            }
+            self.scheduleReports()
+        }
+    }
+
+    // MARK: The proxy's own log
+
+    func note(_ logger: ProxyLog.Logger, _ level: ProxyLog.Level, _ text: @autoclosure () -> String) {
+        guard admin.log.writes(logger, level) else { return }
+        log.append(own: ProxyLog.line(logger, level, text(), at: WallClock.now()))
+    }
+
+    /// What Envoy's router and TCP proxy say of what did not come about.
+    private func noteFailure(in record: AccessLogRecord, of connection: DownstreamConnection) {
+        guard admin.log.writes(.router, .debug) || admin.log.writes(.filter, .debug), !record.responseFlags.isEmpty
+        else { return }
+        let what: [String?] = [
+            record.responseFlags.joined(separator: ","), record.responseCodeDetails,
+            record.upstreamTransportFailureReason,
+        ]
+        note(
+            record.kind == .http ? .router : .filter, .debug,
+            "[C\(connection.id)] \(record.upstreamCluster ?? "no cluster"): "
+                + what.compactMap(\.self).joined(separator: " "))
+    }
+
+    /// What a new configuration changes, as Envoy's discovery services tell it.
+    private func noteChanges(from old: ProxyConfiguration?, to new: ProxyConfiguration) {
+        guard admin.log.writes(.upstream, .info) || admin.log.writes(.config, .info) else { return }
+        func changes<T: Equatable>(_ kind: KeyPath<ProxyConfiguration, [T]>, _ name: (T) -> String) -> (
+            set: [String], gone: [String]
+        ) {
+            let before = Dictionary((old?[keyPath: kind] ?? []).map { (name($0), $0) }) { first, _ in first }
+            let all = new[keyPath: kind]
+            let names = Set(all.map(name))
+            return (all.filter { before[name($0)] != $0 }.map(name), before.keys.filter { !names.contains($0) }.sorted())
+        }
+        let clusters = changes(\.clusters, \.name)
+        note(.upstream, .info, "cds: add \(clusters.set.count) cluster(s), remove \(clusters.gone.count) cluster(s)")
+        for name in clusters.set { note(.upstream, .debug, "cds: add/update cluster '\(name)'") }
+        for name in clusters.gone { note(.upstream, .debug, "cds: remove cluster '\(name)'") }
+        let listeners = changes(\.listeners, \.name)
+        for name in listeners.set { note(.upstream, .info, "lds: add/update listener '\(name)'") }
+        for name in listeners.gone { note(.upstream, .info, "lds: remove listener '\(name)'") }
+        for name in changes(\.routes, \.name).set { note(.config, .info, "rds: add/update route '\(name)'") }
     }
 
     private func checkEmptied() {
@@ -310,4 +393,10 @@ extension FilterChain {
         }
         return copy
     }
+}
+
+/// A TCP connection that is told of when its time comes, if it still lives.
+private struct ProgressReport {
+    weak var filter: TCPProxyFilter?
+    let due: NIODeadline
 }

@@ -7,7 +7,7 @@ package struct AccessLogNeeds: Sendable, Equatable {
 
     /// Of both directions' logs.
     package init(_ configuration: ProxyConfiguration) {
-        for case let log? in [configuration.accessLog(of: .outbound), configuration.accessLog(of: .inbound)] {
+        for log in configuration.accessLogs(of: .outbound) + configuration.accessLogs(of: .inbound) {
             for piece in log.formats.flatMap(AccessLogPiece.pieces) {
                 guard case .command(let name, let argument, _) = piece else { continue }
                 let names = (argument ?? "").lowercased().split(separator: "?").map(String.init)

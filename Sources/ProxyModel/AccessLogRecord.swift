@@ -76,8 +76,15 @@ package enum ProxyEvent: Sendable {
     /// pool.
     case connecting(
         connection: UInt64, local: IPEndpoint?, to: IPEndpoint, cluster: String, request: String?, isReused: Bool)
+    /// A TCP connection lives on: what is known of it up to now.
+    case progress(AccessLogRecord)
     /// A request or connection ended; its line is in the log.
     case record(connection: UInt64, AccessLogRecord)
     /// A downstream connection is gone and all its records are written.
     case closed(connection: UInt64)
+}
+
+/// How metrics of what lives on are brought up to date (Istio: `tcp_reporting_duration` of `istio.stats`).
+package enum ProgressReporting {
+    package static let intervalMs = 5000
 }

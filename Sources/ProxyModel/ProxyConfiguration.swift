@@ -9,10 +9,10 @@ package struct ProxyConfiguration: Codable, Equatable, Sendable {
     package var listeners: [Listener]
     package var routes: [RouteConfiguration]
     package var clusters: [Cluster]
-    /// nil: no access log file. Structured records are always handed to the lab.
-    package var accessLog: AccessLogConfiguration?
-    /// The log of what comes in, where it is another one; nil: `accessLog`.
-    package var inboundAccessLog: InboundAccessLog?
+    /// Each writes its own lines. Structured records are always handed to the lab.
+    package var accessLogs: [AccessLogConfiguration]
+    /// The logs of what comes in, where they are others; nil: `accessLogs`.
+    package var inboundAccessLogs: [AccessLogConfiguration]?
     /// The DNS servers for clusters that resolve names; asked as the proxy's own user.
     package var nameservers: [IPEndpoint]
     /// What TLS contexts refer to by name; a running lab adds those of its own authorities.
@@ -20,34 +20,26 @@ package struct ProxyConfiguration: Codable, Equatable, Sendable {
 
     package init(
         node: ProxyNode, listeners: [Listener] = [], routes: [RouteConfiguration] = [], clusters: [Cluster] = [],
-        accessLog: AccessLogConfiguration? = nil, nameservers: [IPEndpoint] = [], secrets: [ProxySecret]? = nil
+        accessLogs: [AccessLogConfiguration] = [], nameservers: [IPEndpoint] = [], secrets: [ProxySecret]? = nil
     ) {
         self.node = node
         self.listeners = listeners
         self.routes = routes
         self.clusters = clusters
-        self.accessLog = accessLog
+        self.accessLogs = accessLogs
         self.nameservers = nameservers
         self.secrets = secrets
     }
 }
 
 extension ProxyConfiguration {
-    /// The log of connections of listeners of one direction; nil: none.
-    package func accessLog(of direction: Listener.TrafficDirection) -> AccessLogConfiguration? {
-        guard direction == .inbound, let inboundAccessLog else { return accessLog }
-        if case .log(let configuration) = inboundAccessLog { return configuration }
-        return nil
+    /// The logs of connections of listeners of one direction.
+    package func accessLogs(of direction: Listener.TrafficDirection) -> [AccessLogConfiguration] {
+        direction == .inbound ? inboundAccessLogs ?? accessLogs : accessLogs
     }
 
     /// False where no line is ever written.
-    package var writesAccessLog: Bool { accessLog(of: .outbound) != nil || accessLog(of: .inbound) != nil }
-}
-
-/// A log of its own for what comes in.
-package enum InboundAccessLog: Codable, Equatable, Sendable {
-    case none
-    case log(AccessLogConfiguration)
+    package var writesAccessLog: Bool { !accessLogs(of: .outbound).isEmpty || !accessLogs(of: .inbound).isEmpty }
 }
 
 /// Who the proxy is.
@@ -98,7 +90,7 @@ package struct AccessLogConfiguration: Codable, Equatable, Sendable {
         case json([String: String])
     }
 
-    /// `/dev/stdout` in a cluster; the lab keeps the lines for `access.log`.
+    /// Of the file in the proxy's container; the lab keeps the lines under this name.
     package var path: String
     package var format: Format
     /// What must be true for a line to be written, in the Common Expression Language.
@@ -117,4 +109,14 @@ package struct AccessLogConfiguration: Codable, Equatable, Sendable {
         case .json(let members): members.sorted { $0.key < $1.key }.map(\.value)
         }
     }
+}
+
+/// A line of what a proxy writes.
+package struct ProxyLogLine: Sendable, Equatable {
+    /// Of the access log that it is one of; nil: of the proxy's own log.
+    package var path: String?
+    /// Without its newline.
+    package var text: String
+
+    package init(path: String?, text: String) { (self.path, self.text) = (path, text) }
 }

@@ -31,6 +31,9 @@ package final class CallLedger: Sendable {
         var counts: [Call: Count] = [:]
         var pods: [IPAddress: String] = [:]
         var workloads: [String: String] = [:]
+        /// Those of the plan in force. The others have the one before, too: of pods that are just gone there may be
+        /// something to hear yet.
+        var planned: (pods: [IPAddress: String], workloads: [String: String]) = ([:], [:])
         /// Gateways by the names of the Services before them.
         var gateways: [String: String] = [:]
         /// First packets of flows that left the cluster and that no proxy has told of yet, in order.
@@ -47,13 +50,17 @@ package final class CallLedger: Sendable {
     /// Takes the names of pods, workloads and gateways from the plan in force.
     func follow(_ plan: LabPlan) {
         state.withLock { state in
+            var (pods, workloads): ([IPAddress: String], [String: String]) = ([:], [:])
+            state.gateways = [:]
             for pod in plan.pods.map(\.pod) {
-                state.workloads["\(pod.id)"] = "\(pod.id.namespace)/\(pod.workload)"
-                for address in pod.addresses { state.pods[address] = "\(pod.id.namespace)/\(pod.workload)" }
-                if pod.isRouter {
-                    state.gateways["\(pod.workload).\(pod.id.namespace)"] = "\(pod.id.namespace)/\(pod.workload)"
-                }
+                let workload = "\(pod.id.namespace)/\(pod.workload)"
+                workloads["\(pod.id)"] = workload
+                for address in pod.addresses { pods[address] = workload }
+                if pod.isRouter { state.gateways["\(pod.workload).\(pod.id.namespace)"] = workload }
             }
+            state.pods = state.planned.pods.merging(pods) { $1 }
+            state.workloads = state.planned.workloads.merging(workloads) { $1 }
+            state.planned = (pods, workloads)
         }
     }
 

@@ -1,15 +1,24 @@
 import Foundation
 import Manifests
+import ProxyModel
 import Yams
 
 extension ManifestNode {
     /// The tree as JSON, keys sorted, as `kubectl get -o json` indents it.
-    var json: String {
-        let options: JSONSerialization.WritingOptions = [
-            .prettyPrinted, .sortedKeys, .withoutEscapingSlashes, .fragmentsAllowed,
-        ]
-        guard let data = try? JSONSerialization.data(withJSONObject: foundation, options: options) else { return "" }
-        return String(decoding: data, as: UTF8.self)
+    var json: String { json(indent: "") }
+
+    private func json(indent: String) -> String {
+        let inner = indent + "    "
+        switch content {
+        case .sequence(let elements) where !elements.isEmpty:
+            return "[\n" + elements.map { inner + $0.json(indent: inner) }.joined(separator: ",\n") + "\n\(indent)]"
+        case .mapping(let entries) where !entries.isEmpty:
+            let members = entries.sorted { $0.key < $1.key }.map { entry in
+                "\(inner)\(JSONText.quoted(entry.key)): \(entry.value.json(indent: inner))"
+            }
+            return "{\n" + members.joined(separator: ",\n") + "\n\(indent)}"
+        case .sequence, .mapping, .scalar: return compactJSON
+        }
     }
 
     /// The tree in the values that Foundation writes.

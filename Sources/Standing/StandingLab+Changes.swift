@@ -17,9 +17,11 @@ extension StandingLab {
         guard !resources.isEmpty || !others.isEmpty else {
             throw Refusal("error: no objects passed to \(request.verb.rawValue)")
         }
-        var (lines, notes) = try await change { draft in
+        let files = request.manifests.map(\.file)
+        let (applied, notes) = try await change { draft in
             try resources.map { resource in
                 let name = try Self.name(of: resource)
+                let place = resource.metadata.location
                 let existing = draft.state.resources.all.first { $0.id == resource.id }
                 if request.verb == .create, existing != nil {
                     throw Refusal(
@@ -31,17 +33,27 @@ extension StandingLab {
                         "Error from server (NotFound): \(name.kind.qualifiedPlural) \"\(name.name)\" not found")
                 }
                 draft.state.apply(resource)
-                if request.verb == .replace { return "\(name.kind.qualified)/\(name.name) replaced" }
+                if request.verb == .replace { return (place, "\(name.kind.qualified)/\(name.name) replaced") }
                 let verb =
                     existing.map { Self.isSame($0, resource) ? "unchanged" : "configured" } ?? "created"
-                return "\(name.kind.qualified)/\(name.name) \(verb)"
+                return (place, "\(name.kind.qualified)/\(name.name) \(verb)")
             }
         }
-        lines += others.map { other in
+        let remembered = others.map { other in
             let isNew = irrelevant.insert(other).inserted
-            return "\(other.kind.qualified)/\(other.name) \(isNew ? "created" : "unchanged")"
+            return (other.location, "\(other.kind.qualified)/\(other.name) \(isNew ? "created" : "unchanged")")
         }
-        return ChangeReport(lines: lines, notes: notes)
+        return ChangeReport(lines: Self.inOrder(applied + remembered, of: files), notes: notes)
+    }
+
+    /// What is told of objects, in the order in which the files have them.
+    private static func inOrder(_ lines: [(place: SourceLocation, text: String)], of files: [String]) -> [String] {
+        let order = Dictionary(files.enumerated().map { ($1, $0) }) { first, _ in first }
+        return lines.enumerated().sorted { one, other in
+            let (first, second) = (one.element.place, other.element.place)
+            return (order[first.file] ?? 0, first.line, first.column, one.offset)
+                < (order[second.file] ?? 0, second.line, second.column, other.offset)
+        }.map(\.element.text)
     }
 
     /// The ConfigMap that every installation of Istio has, also where no manifest gives it.
@@ -58,15 +70,17 @@ extension StandingLab {
             throw Refusal(
                 "Error from server (NotFound): \(missing.kind.qualifiedPlural) \"\(missing.name)\" not found")
         }
-        var (lines, notes) = try await change { draft in
-            var lines: [String] = []
+        let (deleted, notes) = try await change { draft in
+            var lines: [(SourceLocation, String)] = []
+            // What was typed comes after what files have.
+            var place = SourceLocation(file: request.manifests.last?.file ?? "", line: .max)
             func notFound(_ kind: KindName, _ name: String) throws {
                 if request.ignoresNotFound { return }
                 throw Refusal("Error from server (NotFound): \(kind.qualifiedPlural) \"\(name)\" not found")
             }
             func delete(_ id: ResourceID, _ kind: KindName) throws {
                 if draft.state.delete(id) {
-                    lines.append("\(kind.qualified) \"\(id.name)\" deleted")
+                    lines.append((place, "\(kind.qualified) \"\(id.name)\" deleted"))
                 } else if kind.kind == Pod.kind,
                     draft.plan.pods.contains(where: {
                         $0.pod.id.namespace == id.namespace && $0.pod.id.name == id.name
@@ -74,14 +88,19 @@ extension StandingLab {
                 {
                     // Its workload makes another at once.
                     draft.restarted.append(WorkloadReference(namespace: id.namespace, name: id.name))
-                    lines.append("pod \"\(id.name)\" deleted")
+                    lines.append((place, "pod \"\(id.name)\" deleted"))
                 } else {
                     try notFound(kind, id.name)
                 }
             }
             // As kubectl does: what a namespace took with it is not missed.
             let order = named.filter { !($0 is Namespace) } + named.filter { $0 is Namespace }
-            for resource in order { try delete(resource.id, Self.name(of: resource).kind) }
+            let typed = place
+            for resource in order {
+                place = resource.metadata.location
+                try delete(resource.id, Self.name(of: resource).kind)
+            }
+            place = typed
             for selection in request.selections {
                 let kind = try Self.kind(selection.kind)
                 let namespace = kind.isClusterScoped ? "" : selection.namespace
@@ -89,7 +108,7 @@ extension StandingLab {
                     let matches = try Self.selector(selection.selector)
                     let chosen = ObjectViews(draft.state, draft.plan) { _ in Date() }.all(of: kind, in: namespace)
                         .filter { matches($0.labels) }
-                    if chosen.isEmpty { lines.append("No resources found") }
+                    if chosen.isEmpty { lines.append((place, "No resources found")) }
                     for object in chosen {
                         try delete(
                             ResourceID(kind: kind.kind, namespace: object.namespace, name: object.name), kind)
@@ -102,7 +121,8 @@ extension StandingLab {
             return lines
         }
         irrelevant.subtract(present)
-        lines += present.map { "\($0.kind.qualified) \"\($0.name)\" deleted" }
+        let forgotten = present.map { ($0.location, "\($0.kind.qualified) \"\($0.name)\" deleted") }
+        let lines = Self.inOrder(deleted + forgotten, of: request.manifests.map(\.file))
         return ChangeReport(lines: lines, notes: notes)
     }
 
@@ -293,6 +313,8 @@ struct IrrelevantObject: Sendable, Hashable {
     var kind: KindName
     var namespace: String
     var name: String
+    /// Where it stood when it was read; says nothing of which object it is.
+    var location: SourceLocation
 
     init?(_ document: ManifestNode, namespace: String) {
         guard let word = document["kind"]?.text, let version = document["apiVersion"]?.text,
@@ -301,6 +323,17 @@ struct IrrelevantObject: Sendable, Hashable {
         self.kind = kind
         self.namespace = kind.isClusterScoped ? "" : document["metadata"]?["namespace"]?.text ?? namespace
         self.name = name
+        location = document.location
+    }
+
+    static func == (one: Self, other: Self) -> Bool {
+        (one.kind, one.namespace, one.name) == (other.kind, other.namespace, other.name)
+    }
+
+    func hash(into hasher: inout Hasher) {
+        hasher.combine(kind)
+        hasher.combine(namespace)
+        hasher.combine(name)
     }
 }
 

@@ -14,7 +14,7 @@ extension StandingLab {
         let (pod, dns) = try await chosen(request.pod)
         guard let name = request.command.first else { throw Refusal("error: you must specify at least one command") }
         // The shell searches the PATH of the pod's process, and says what is wrong in its own words.
-        var specification = PodProcess(lab: lab, dns: dns).specification(
+        var specification = try PodProcess(lab: lab, dns: dns).specification(
             "/bin/sh", ["-c", #"exec "$0" "$@""#, name] + request.command.dropFirst(), in: pod,
             container: request.pod.container)
         specification.workingDirectory = "/"

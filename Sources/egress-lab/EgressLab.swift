@@ -60,7 +60,9 @@ struct EgressLab: AsyncParsableCommand {
         switch error {
         case let status as ExitStatus: return status
         case let failure as Failure:
-            Console.diagnose("egress-lab: \(failure.message)")
+            // What kubectl says is said as kubectl says it.
+            let isKubectls = failure.message.hasPrefix("error:") || failure.message.hasPrefix("Error from server")
+            Console.diagnose(isKubectls ? failure.message : "egress-lab: \(failure.message)")
             return failure.status
         default:
             let message = fullMessage(for: error)

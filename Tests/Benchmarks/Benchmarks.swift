@@ -66,8 +66,11 @@ enum Benchmarks {
         for benchmark in chosen {
             var values: [Double] = []
             for _ in 0..<benchmark.repetitions {
-                let line = try child(benchmark.name)
-                guard let value = Double(line) else { throw BenchmarkError("\(benchmark.name) gave \(line)") }
+                let lines = try lines(ofChild: [benchmark.name])
+                guard let value = lines.last.flatMap({ Double($0) }) else {
+                    throw BenchmarkError("\(benchmark.name) gave \(lines.joined(separator: "\n"))")
+                }
+                lines.dropLast().forEach { print($0) }
                 values.append(value)
             }
             values.sort()
@@ -113,20 +116,23 @@ enum Benchmarks {
         "set up a lab of 1000 pods": ("rival: ip -batch + nft -f, 1000 pods", 2 / 5.98),
     ]
 
-    /// Runs one measurement in a process of its own, which prints its result on its last line: the first run's caches
-    /// must not serve the second.
-    private static func child(_ arguments: String...) throws -> String {
+    private static func child(_ arguments: String...) throws -> String { try lines(ofChild: arguments).last ?? "" }
+
+    /// Runs one measurement in a process of its own, which prints its result on its last line, and before it what is
+    /// worth knowing of its course: the first run's caches must not serve the second.
+    private static func lines(ofChild arguments: [String]) throws -> [String] {
         var specification = ChildSpecification("/proc/self/exe", ["--child"] + arguments)
         specification.environment = ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" }
         specification.isolation = [.processes, .network, .mounts]
         specification.mountsProc = true
         specification.workingDirectory = FileManager.default.currentDirectoryPath
         let output = try ChildProcess.run(specification, timeout: .seconds(900))
-        guard output.status.isSuccess, let line = output.standardOutput.split(separator: "\n").last else {
+        let lines = output.standardOutput.split(separator: "\n").map(String.init)
+        guard output.status.isSuccess, !lines.isEmpty else {
             throw BenchmarkError(
                 "\(arguments.joined(separator: ", ")) failed: \(output.standardOutput)\(output.standardError)")
         }
-        return String(line)
+        return lines
     }
 
     private static func row(_ columns: String...) -> String {
@@ -180,8 +186,8 @@ extension Benchmark {
 
     func verdict(_ median: Double) -> String {
         switch reach {
-        case .atMost(let value): median <= value ? "reached" : String(format: "%.1f x", median / value)
-        case .atLeast(let value): median >= value ? "reached" : String(format: "%.1f x", value / median)
+        case .atMost(let value): median <= value ? "reached" : String(format: "missed, %.1f x", median / value)
+        case .atLeast(let value): median >= value ? "reached" : String(format: "missed, %.1f x", value / median)
         case nil: ""
         }
     }

@@ -88,13 +88,27 @@ struct StandingGrowthBenchmark: Benchmark {
                 }
             }
             // Until its caches are warm.
-            try rounds(100)
+            let warmUp = min(commands / 30, 100)
+            try rounds(warmUp)
             let (memory, descriptors) = (try lab.memory(), try lab.descriptors())
-            try rounds(commands / 3)
-            let now = try lab.descriptors()
+            tell(of: lab, after: warmUp * 3, memory, descriptors)
+            let points = 10
+            var (done, now) = (0, descriptors)
+            for point in 1...points {
+                let count = commands / 3 * point / points
+                try rounds(count - done)
+                done = count
+                now = try lab.descriptors()
+                tell(of: lab, after: (warmUp + done) * 3, try lab.memory(), now)
+            }
             guard now <= descriptors else { throw BenchmarkError("\(descriptors) descriptors have become \(now)") }
             return Double(try lab.memory() - memory) / 1024
         }
+    }
+
+    private func tell(of lab: StandingBenchmarkLab, after commands: Int, _ memory: Int, _ descriptors: Int) {
+        let size = String(format: "%.1f MiB", Double(memory) / 1024)
+        print("  after \(commands) commands: \(size), \(descriptors) descriptors")
     }
 }
 

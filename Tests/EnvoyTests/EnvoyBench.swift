@@ -110,7 +110,7 @@ final class EnvoyBench: Sendable {
 enum EnvoySamples {
     static func configuration(
         _ listeners: [Listener], clusters: [Cluster], routes: [Route] = [],
-        accessLog: AccessLogConfiguration? = AccessLogConfiguration(format: .istioText)
+        accessLogs: [AccessLogConfiguration] = [AccessLogConfiguration(format: .istioText)]
     ) -> ProxyConfiguration {
         let node = ProxyNode(
             id: "sidecar~127.0.0.1~sleep-1.default~default.svc.cluster.local", role: .sidecar, namespace: "default",
@@ -118,7 +118,7 @@ enum EnvoySamples {
         let host = VirtualHost(name: "all", domains: ["*"], routes: routes)
         return ProxyConfiguration(
             node: node, listeners: listeners, routes: [RouteConfiguration(name: "80", virtualHosts: [host])],
-            clusters: clusters, accessLog: accessLog)
+            clusters: clusters, accessLogs: accessLogs)
     }
 
     static func tcp(_ port: UInt16, to cluster: String, origin: String? = nil) -> Listener {

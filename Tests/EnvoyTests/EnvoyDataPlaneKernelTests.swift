@@ -12,7 +12,7 @@ import Testing
 struct EnvoyDataPlaneKernelTests {
     private typealias Samples = EnvoySamples
 
-    private func usual(accessLog: AccessLogConfiguration? = AccessLogConfiguration(format: .istioText))
+    private func usual(accessLogs: [AccessLogConfiguration] = [AccessLogConfiguration(format: .istioText)])
         -> ProxyConfiguration
     {
         Samples.configuration(
@@ -27,7 +27,7 @@ struct EnvoyDataPlaneKernelTests {
             routes: [
                 Samples.route("/web", to: "web", name: "web", origin: "the route"),
                 Samples.route("/refused", to: "refused"), Samples.route("/none", to: "none"),
-            ], accessLog: accessLog)
+            ], accessLogs: accessLogs)
     }
 
     @Test("Traffic goes through, and each connection is told of from its beginning to its end")
@@ -110,12 +110,12 @@ struct EnvoyDataPlaneKernelTests {
     @Test("Lines in a JSON format are printed with sorted keys; without an access log there are none")
     func formats() async throws {
         let format = AccessLogConfiguration.Format.json(["status": "%RESPONSE_CODE%", "flags": "%RESPONSE_FLAGS%"])
-        try await EnvoyBench.run(usual(accessLog: AccessLogConfiguration(format: format))) { bench in
+        try await EnvoyBench.run(usual(accessLogs: [AccessLogConfiguration(format: format)])) { bench in
             _ = try bench.exchange(9003)
             try await bench.proxy.settle()
             #expect(bench.proxy.accessLogLines() == [#"{"flags":"UH","status":0}"#])
         }
-        try await EnvoyBench.run(usual(accessLog: nil)) { bench in
+        try await EnvoyBench.run(usual(accessLogs: [])) { bench in
             _ = try bench.exchange(9003)
             try await bench.proxy.settle()
             #expect(bench.proxy.accessLogLines().isEmpty && bench.proxy.accessLogRecords().count == 1)

@@ -9,17 +9,17 @@ enum EnvoyFixture {
                 id: "sidecar~10.244.1.5~sleep-1.default~default.svc.cluster.local", role: .sidecar,
                 namespace: "default", pod: "sleep-1", workload: "sleep", labels: ["app": "sleep"]),
             listeners: [virtualOutbound, http, tls, virtualInbound], routes: [table, inboundTable], clusters: clusters,
-            accessLog: AccessLogConfiguration(format: .text("%START_TIME% %RESPONSE_CODE% 100%%")),
+            accessLogs: [AccessLogConfiguration(format: .text("%START_TIME% %RESPONSE_CODE% 100%%"))],
             nameservers: [IPEndpoint(IPAddress(10, 96, 0, 10), 53)])
     }
 
     /// A proxy with the given clusters and nothing else.
     static func proxy(
         listeners: [Listener] = [], routes: [RouteConfiguration] = [], clusters: [Cluster] = [],
-        accessLog: AccessLogConfiguration? = nil
+        accessLogs: [AccessLogConfiguration] = []
     ) -> ProxyConfiguration {
         ProxyConfiguration(
-            node: sidecar.node, listeners: listeners, routes: routes, clusters: clusters, accessLog: accessLog)
+            node: sidecar.node, listeners: listeners, routes: routes, clusters: clusters, accessLogs: accessLogs)
     }
 
     static func wildcards(_ port: UInt16) -> [IPEndpoint] {

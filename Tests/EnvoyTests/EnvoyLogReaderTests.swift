@@ -43,6 +43,7 @@ import Testing
             "\(number) \(record.kind.rawValue) \(record.streamID): \(record.responseCode) "
                 + "\(record.responseFlags.joined(separator: ",")) \(record.responseCodeDetails ?? "-")"
                 + (record.origin.map { " by \($0)" } ?? "")
+        case .progress(let record): "tcp \(record.streamID) lives"
         case .closed(let number): "\(number) closed"
         }
     }
@@ -85,7 +86,7 @@ import Testing
         var reader = EnvoyLogReader(configuration)
         let entries = try lines().compactMap { try reader.read($0).entry }
         #expect(entries.count == 14)
-        #expect(entries.allSatisfy { $0.line == "a line" })
+        #expect(entries.allSatisfy { $0.lines == [ProxyLogLine(path: "/dev/stdout", text: "a line")] })
         #expect(entries[0].record.startTime == 1_795_274_304.880956)
         #expect(entries[4].record.upstreamServiceTimeMs != nil)
     }

@@ -22,7 +22,7 @@ struct EnvoyRenderingErrorTests {
     @Test("command operators that it does not know")
     func operators() {
         let log = AccessLogConfiguration(format: .text("%PROTOCOL% %MIXER_STATUS%"))
-        #expect(error(EnvoyFixture.proxy(accessLog: log))?.problem.contains("%MIXER_STATUS%") == true)
+        #expect(error(EnvoyFixture.proxy(accessLogs: [log]))?.problem.contains("%MIXER_STATUS%") == true)
     }
 
     @Test("two names behind LOGICAL_DNS")

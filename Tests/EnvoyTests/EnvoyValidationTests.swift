@@ -39,7 +39,7 @@ struct EnvoyValidationTests {
         let configuration = EnvoyFixture.proxy(
             listeners: [EnvoyFixture.http, closed], routes: [table],
             clusters: [Cluster(name: "l", discovery: .logicalDNS), Cluster(name: "s", discovery: .strictDNS)],
-            accessLog: log)
+            accessLogs: [log])
         #expect(try EnvoyValidation.complaint(about: EnvoyBootstrap(configuration).json) == nil)
     }
 

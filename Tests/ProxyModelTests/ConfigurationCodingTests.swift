@@ -53,7 +53,7 @@ import Testing
                 name: "outbound|80||a.org", discovery: .strictDNS, endpoints: [Endpoint(host: "a.org", port: 80)],
                 upstreamPort: 8080, sourceAddresses: [IPAddress(127, 0, 0, 6)], dnsFamilies: [.ipv4, .ipv6])
         ],
-        accessLog: AccessLogConfiguration(format: .istioJSON), nameservers: [IPEndpoint(.loopbackIPv4, 53)])
+        accessLogs: [AccessLogConfiguration(format: .istioJSON)], nameservers: [IPEndpoint(.loopbackIPv4, 53)])
 
     @Test("a configuration written as JSON is read back the same")
     func roundTrip() throws {

@@ -46,7 +46,7 @@ import Testing
                     listenerFilters: [.tlsInspector], filterChains: [chain])
             ],
             routes: [RouteConfiguration(name: "https.443", virtualHosts: [.all()])], clusters: [.fixed([origin])],
-            accessLog: AccessLogConfiguration(format: .istioText),
+            accessLogs: [AccessLogConfiguration(format: .istioText)],
             secrets: [site.secret("site"), authority.roots("roots")])
     }
 

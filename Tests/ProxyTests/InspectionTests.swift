@@ -119,7 +119,7 @@ import Testing
             clusters: [
                 .fixed([target], name: "google"), Cluster(name: "BlackHoleCluster", discovery: .staticEndpoints),
             ],
-            accessLog: AccessLogConfiguration(format: .istioText))
+            accessLogs: [AccessLogConfiguration(format: .istioText)])
     }
 
     @Test("TLS is passed on by its server name, byte for byte, one byte at a time")

@@ -182,7 +182,7 @@ extension ProxyConfiguration {
             useOriginalDestination: true, listenerFilters: filters, filterChains: [chain])
         return ProxyConfiguration(
             node: testNode, listeners: [listener], clusters: cluster.map { [$0] } ?? [],
-            accessLog: AccessLogConfiguration(format: .istioText))
+            accessLogs: [AccessLogConfiguration(format: .istioText)])
     }
 
     /// One listener at `address` with an HTTP chain and a TCP default chain to BlackHoleCluster.
@@ -203,7 +203,7 @@ extension ProxyConfiguration {
             node: testNode, listeners: [listener],
             routes: [RouteConfiguration(name: manager.routeConfiguration, virtualHosts: hosts)],
             clusters: clusters + [Cluster(name: "BlackHoleCluster", discovery: .staticEndpoints)],
-            accessLog: AccessLogConfiguration(format: .istioText))
+            accessLogs: [AccessLogConfiguration(format: .istioText)])
     }
 }
 

@@ -15,26 +15,39 @@ import Testing
     }
 
     @Test("Sessions print what the documents show", .requiresRoot, arguments: sessions)
-    func session(file: String) throws {
+    func session(file: String) throws { try check(file, on: "bundled") }
+
+    @Test("On real Envoy sessions print the same", .requiresRoot, .requiresEnvoy, arguments: sessions)
+    func sessionOnEnvoy(file: String) throws { try check(file, on: "envoy") }
+
+    private func check(_ file: String, on dataPlane: String) throws {
         let text = try String(contentsOf: Self.directory.appending(path: file), encoding: .utf8)
         let session = Session(text)
         try #require(!session.entries.isEmpty)
-        let name = "test-" + file.prefix { $0 != "." }
-        let outputs = try play(session, in: String(name))
+        let name = "test-\(dataPlane)-" + file.prefix { $0 != "." }
+        let outputs = try play(session, in: String(name), on: dataPlane)
         try #require(outputs.count == session.entries.count)
         for (entry, output) in zip(session.entries, outputs) {
             #expect(
-                Session.matches(output, entry.expected),
-                "\(file):\(entry.line): $ \(entry.command)\nexpected:\n\(entry.expected.joined(separator: "\n"))\nprinted:\n\(output.joined(separator: "\n"))"
+                Session.matches(output, entry.expected(on: dataPlane)),
+                "\(file):\(entry.line), \(dataPlane): $ \(entry.command)\nexpected:\n\(entry.expected(on: dataPlane).joined(separator: "\n"))\nprinted:\n\(output.joined(separator: "\n"))"
             )
         }
     }
 
     /// What each command printed, both streams, line by line.
-    private func play(_ session: Session, in lab: String) throws -> [[String]] {
+    private func play(_ session: Session, in lab: String, on dataPlane: String) throws -> [[String]] {
         let mark = "--- \(UUID().uuidString)"
-        var script =
-            "exec 2>&1\nkubectl() { egress-lab \"$@\"; }\negress-lab() { '\(BuiltProgram.executable.path)' \"$@\"; }\n"
+        let program = "'\(BuiltProgram.executable.path)'"
+        var script = """
+            exec 2>&1
+            kubectl() { egress-lab "$@"; }
+            egress-lab() {
+                if [ "$1" = up ]; then set -- "$@" --data-plane \(dataPlane); fi
+                \(program) "$@"
+            }
+
+            """
         // Whatever happens, the lab goes.
         script += "trap 'egress-lab down >/dev/null 2>&1' EXIT\n"
         for entry in session.entries { script += "\(entry.command)\necho; echo '\(mark)'\n" }
@@ -51,12 +64,21 @@ import Testing
     }
 }
 
-/// `$ command` lines with what they print.
+/// `$ command` lines with what they print; `@envoy line` is one that is printed with that data plane alone.
 struct Session {
     struct Entry {
         var line: Int
         var command: String
-        var expected: [String]
+        var lines: [String]
+
+        /// The lines that it prints on a data plane: of those that begin with `@`, its own.
+        func expected(on dataPlane: String) -> [String] {
+            lines.compactMap { line in
+                guard line.hasPrefix("@") else { return line }
+                let own = "@\(dataPlane) "
+                return line.hasPrefix(own) ? String(line.dropFirst(own.count)) : nil
+            }
+        }
     }
 
     private(set) var entries: [Entry] = []
@@ -65,9 +87,9 @@ struct Session {
         for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
             if line.hasPrefix("#") || line.isEmpty { continue }
             if line.hasPrefix("$ ") {
-                entries.append(Entry(line: number + 1, command: String(line.dropFirst(2)), expected: []))
+                entries.append(Entry(line: number + 1, command: String(line.dropFirst(2)), lines: []))
             } else if !entries.isEmpty {
-                entries[entries.count - 1].expected.append(String(line))
+                entries[entries.count - 1].lines.append(String(line))
             }
         }
     }

@@ -1,6 +1,7 @@
 import DNS
 import Envoy
 package import Manifests
+import NIOCore
 import Proxy
 import ProxyModel
 
@@ -27,7 +28,8 @@ package struct DataPlanes: Sendable {
             resolver: DNSHostResolver(
                 in: site.context, nameservers: site.configuration.nameservers,
                 observer: site.recorder.lookupObserver(of: site.pod.id)),
-            group: site.group, sink: site.events.record)
+            group: site.group, reportingInterval: .milliseconds(Int64(ProgressReporting.intervalMs)),
+            sink: site.events.record)
     }
 
     /// A process of the program `executable` for each proxy, with its files in `directories`.

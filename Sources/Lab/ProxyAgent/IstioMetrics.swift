@@ -21,7 +21,8 @@ final class MeshRegistry: Sendable {
 
 /// Istio's standard metrics of one proxy, counted from the records of its access log.
 ///
-/// As in Istio a TCP connection counts when there is something to report of it; here that is its end.
+/// As in Istio (`istio.stats`, `tcp_reporting_duration`) a TCP connection counts as opened when it is first reported on,
+/// with the labels that it keeps: after five seconds, or at its end if that comes before. Its bytes grow with each report.
 package final class IstioMetrics: Sendable {
     /// How many different series a proxy keeps. What comes later has no labels of its own: names that clients make up
     /// are no way to have a proxy grow.
@@ -54,6 +55,14 @@ package final class IstioMetrics: Sendable {
         var configuration: ProxyConfiguration?
         var services: [String: Service] = [:]
         var series: [[String]: Series] = [:]
+        /// TCP connections that have been reported on, and live.
+        var living: [UInt64: Living] = [:]
+    }
+
+    private struct Living {
+        var labels: [String]
+        var sent: UInt64 = 0
+        var received: UInt64 = 0
     }
 
     /// What a cluster is in Istio's words.
@@ -100,27 +109,51 @@ package final class IstioMetrics: Sendable {
         // What no chain took has passed no filter that counts.
         guard record.kind == .http || record.upstreamCluster != nil else { return }
         state.withLockedValue { state in
-            var labels = labels(of: record, &state)
-            if state.series[labels] == nil, state.series.count >= Self.seriesLimit {
-                labels = [labels[0]] + [String](repeating: Self.unknown, count: labels.count - 1)
-            }
-            var series = state.series[labels] ?? Series()
             switch record.kind {
             case .http:
+                let labels = keptLabels(of: record, &state)
+                var series = state.series[labels] ?? Series()
                 series.counters["istio_requests_total", default: 0] += 1
                 series.histograms["istio_request_duration_milliseconds", default: Histogram()]
                     .add(Double(record.durationMs))
                 series.histograms["istio_request_bytes", default: Histogram()].add(Double(record.bytesReceived))
                 series.histograms["istio_response_bytes", default: Histogram()].add(Double(record.bytesSent))
+                state.series[labels] = series
             case .tcp:
-                series.counters["istio_tcp_connections_opened_total", default: 0] += 1
-                series.counters["istio_tcp_connections_closed_total", default: 0] += 1
-                // Of the client, as Istio counts: what the server sent and what it received.
-                series.counters["istio_tcp_sent_bytes_total", default: 0] += record.bytesSent
-                series.counters["istio_tcp_received_bytes_total", default: 0] += record.bytesReceived
+                let labels = report(record, &state)
+                state.living[record.streamID] = nil
+                state.series[labels]?.counters["istio_tcp_connections_closed_total", default: 0] += 1
             }
-            state.series[labels] = series
         }
+    }
+
+    /// Counts what a TCP connection has done up to now.
+    func report(_ record: AccessLogRecord) {
+        guard record.upstreamCluster != nil else { return }
+        state.withLockedValue { _ = report(record, &$0) }
+    }
+
+    /// The value is the connection's labels.
+    private func report(_ record: AccessLogRecord, _ state: inout State) -> [String] {
+        let known = state.living[record.streamID]
+        var living = known ?? Living(labels: keptLabels(of: record, &state))
+        var series = state.series[living.labels] ?? Series()
+        if known == nil { series.counters["istio_tcp_connections_opened_total", default: 0] += 1 }
+        // Of the client, as Istio counts: what the server sent and what it received.
+        series.counters["istio_tcp_sent_bytes_total", default: 0] += record.bytesSent - min(living.sent, record.bytesSent)
+        series.counters["istio_tcp_received_bytes_total", default: 0] +=
+            record.bytesReceived - min(living.received, record.bytesReceived)
+        (living.sent, living.received) = (record.bytesSent, record.bytesReceived)
+        state.series[living.labels] = series
+        state.living[record.streamID] = living
+        return living.labels
+    }
+
+    /// Those of the record, or of all that came when there were too many.
+    private func keptLabels(of record: AccessLogRecord, _ state: inout State) -> [String] {
+        let labels = labels(of: record, &state)
+        guard state.series[labels] == nil, state.series.count >= Self.seriesLimit else { return labels }
+        return [labels[0]] + [String](repeating: Self.unknown, count: labels.count - 1)
     }
 
     private static let unknown = "unknown"

@@ -35,6 +35,7 @@ struct ProxyRecorder: Sendable {
                         connection: connection(number), tuple: tuple, cluster: cluster, request: request,
                         isReused: isReused, timeMs: now)))
             if !isReused { untold?.proxyConnected(tuple) }
+        case .progress(let record): metrics?.report(record)
         case .record(let number, let record):
             telemetry?.report(record, by: node)
             metrics?.count(record)

@@ -39,6 +39,6 @@ final class TelemetryLog: Sendable {
     var log: PodLog {
         PodLog(
             entries: { self.records.map { record in LogEntry(fields: record.fields, has: record.has) } },
-            lines: { self.records.map(\.line) })
+            lines: { self.records.map { ProxyLogLine(path: "/dev/stdout", text: $0.line) } })
     }
 }

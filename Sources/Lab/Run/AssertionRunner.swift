@@ -3,6 +3,7 @@ import Manifests
 import Mesh
 import NIOCore
 import Proxy
+import ProxyModel
 
 /// Checks logs and statistics of a running lab's proxies.
 struct AssertionRunner: Sendable {
@@ -65,13 +66,14 @@ struct AssertionRunner: Sendable {
                 matching.isEmpty,
                 "\(assertion.of) logged no record with \(Self.text(wanted))"
                     + (matching.isEmpty ? "" : ": found \(matching.count)"), observed: UInt64(matching.count))
-        case .logLine(let text):
-            let lines = isLogging ? Array(log.lines().dropFirst(before.map { $0.lines ?? $0.records } ?? 0)) : []
+        case .logLine(let text, let file):
+            let all = isLogging ? log.lines().dropFirst(before.map { $0.lines ?? $0.records } ?? 0) : []
+            let lines = all.filter { file == nil || $0.path == file }.map(\.text)
             let matching = lines.count { $0.contains(text) }
             let passed = matching > 0
             return result(
                 passed,
-                "\(assertion.of) logged a line with '\(text)'"
+                "\(assertion.of) logged a line with '\(text)'" + (file.map { " in \($0)" } ?? "")
                     + (passed ? "" : "; its lines:\n" + lines.joined(separator: "\n")), observed: UInt64(matching))
         case .statistic(let name, let check):
             let value: UInt64?

@@ -25,8 +25,8 @@ struct CommandRunner: Sendable {
         guard let pod = await lab.pod(of: command.in) else {
             return result(-1, "", "", ["no pod of \(command.in) is running"])
         }
-        let specification = specification(command, pod)
         do {
+            let specification = try specification(command, pod)
             let output = try await withCheckedThrowingContinuation { continuation in
                 DispatchQueue.global().async {
                     continuation.resume(
@@ -49,12 +49,14 @@ struct CommandRunner: Sendable {
         }
     }
 
-    private func specification(_ command: Manifests.Command, _ pod: RunningPod) -> ChildSpecification {
-        var specification = PodProcess(lab: lab, dns: dns).specification(
-            "/bin/sh", ["-c", command.run], in: pod, container: command.in.container, uid: command.uid, gid: command.gid
-        )
-        // The scenario's directory is the machine's, which a container does not see.
-        specification.workingDirectory = specification.fileSystem == nil ? directory : "/"
+    private func specification(_ command: Manifests.Command, _ pod: RunningPod) throws -> ChildSpecification {
+        let container = command.in.container
+        var specification = try PodProcess(lab: lab, dns: dns).specification(
+            "/bin/sh", ["-c", command.run], in: pod, container: container, uid: command.uid, gid: command.gid,
+            directory: directory)
+        // The scenario's directory is the machine's, which the container of a program does not see.
+        let isProgram = container.flatMap { pod.programs[$0]?.fileSystem } != nil
+        specification.workingDirectory = isProgram ? "/" : directory
         return specification
     }
 

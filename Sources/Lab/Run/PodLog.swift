@@ -9,7 +9,7 @@ struct PodLog {
     var isLogging = true
     /// The structured records, oldest first.
     var entries: () -> [LogEntry]
-    var lines: () -> [String]
+    var lines: () -> [ProxyLogLine]
     /// Lines may tell of other things than connections; then they come when the program likes.
     var hasOtherLines = false
     /// Returns when there are more lines than that, or after the time.
@@ -58,7 +58,7 @@ extension RunningPod {
             return (
                 "\(id):\(container)",
                 PodLog(
-                    entries: { program.records().map(LogEntry.init) }, lines: program.lines,
+                    entries: { program.records().map(LogEntry.init) }, lines: { program.lines().map { ProxyLogLine(path: "/dev/stdout", text: $0) } },
                     hasOtherLines: plan.containers.contains { $0.name == container && !$0.logsOnlyConnections },
                     nextLine: program.nextLine)
             )
@@ -69,7 +69,7 @@ extension RunningPod {
             proxy.map { proxy in
                 PodLog(
                     isLogging: isLogging, entries: { proxy.accessLogRecords().map(LogEntry.init) },
-                    lines: proxy.accessLogLines)
+                    lines: { proxy.logLines(after: 0).lines })
             }
         )
     }
@@ -83,6 +83,11 @@ extension RunningPod {
             return program.lines(after:)
         }
         guard container == nil || container == "istio-proxy" || plan.pod.isRouter else { return { _ in ([], 0) } }
-        return proxy.map { proxy in proxy.accessLogLines(after:) }
+        return proxy.map { proxy in
+            { count in
+                let (lines, count) = proxy.logLines(after: count)
+                return (lines.map(\.text), count)
+            }
+        }
     }
 }

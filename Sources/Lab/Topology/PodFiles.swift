@@ -23,9 +23,13 @@ struct PodFiles {
     }
 
     /// The environment of a program in a pod: where it finds programs, and whom it trusts.
+    ///
+    /// Root's own directories are left out of the path: other users may not look there, and are told so for each name
+    /// that is nowhere.
     static func environment(path: String?, hostName: String) -> [String: String] {
-        [
-            "PATH": path ?? ProgramLocator.usualPath, "HOME": "/tmp", "LANG": "C.UTF-8", "HOSTNAME": hostName,
+        let directories = (path ?? "").split(separator: ":").filter { $0 != "/root" && !$0.hasPrefix("/root/") }
+        return [
+            "PATH": directories.isEmpty ? ProgramLocator.usualPath : directories.joined(separator: ":"), "HOME": "/tmp", "LANG": "C.UTF-8", "HOSTNAME": hostName,
             "SSL_CERT_FILE": bundle, "CURL_CA_BUNDLE": bundle,
         ]
     }

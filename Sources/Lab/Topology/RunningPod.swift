@@ -23,6 +23,8 @@ package final class RunningPod: Sendable {
         var hasQuit = false
         /// What runs in containers' places, by the containers' names.
         var programs: [String: any ContainerProgram] = [:]
+        /// What commands see of the machine's files, by the names of the containers that they run in.
+        var fileSystems: [String: ContainerFileSystem] = [:]
         /// False from creation until the rules are in force: the time of init containers in classic start order.
         var hasStarted = false
     }
@@ -70,6 +72,19 @@ package final class RunningPod: Sendable {
     func set(dnsServer: DNSServer?) { state.withLockedValue { $0.dnsServer = dnsServer } }
     func add(program: any ContainerProgram, inPlaceOf container: String) {
         state.withLockedValue { $0.programs[container] = program }
+    }
+    /// What commands in a container see of the machine's files; made when the first one asks for it.
+    func fileSystem(
+        of container: String, _ make: () throws(KernelError) -> ContainerFileSystem
+    ) throws(KernelError) -> ContainerFileSystem {
+        if let known = state.withLockedValue({ $0.fileSystems[container] }) { return known }
+        let made = try make()
+        // Two may have made one at once: all go on in the first.
+        return state.withLockedValue { state in
+            if let known = state.fileSystems[container] { return known }
+            state.fileSystems[container] = made
+            return made
+        }
     }
     /// The proxy is asked to end: the one that is to be stopped, if it has not been asked before.
     func quit() -> (any DataPlane)? {

@@ -27,7 +27,7 @@ extension ScenarioPass {
         }
         if field["stat"] != nil { return statistic(field) }
         if field["metric"] != nil { return metric(field) }
-        guard field.check("log contains lacks count line stat name equals atLeast atMost") else { return [] }
+        guard field.check("log contains lacks count line file stat name equals atLeast atMost") else { return [] }
         guard let log = field["log"] else {
             field.error("an assertion needs log, stat or metric")
             return []
@@ -44,7 +44,8 @@ extension ScenarioPass {
             field["count"]?.error("count needs contains")
         }
         if let lacks = field["lacks"] { checks.append(.logLacks(Self.values(lacks))) }
-        if let line = field["line"] { checks += line.listOrSelf.compactMap(\.text).map { .logLine($0) } }
+        if let line = field["line"] { checks += line.listOrSelf.compactMap(\.text).map { .logLine($0, file: field["file"]?.string) } }
+        if field["line"] == nil { field["file"]?.error("file needs line") }
         if checks.isEmpty { field.error("an assertion on a log needs contains, lacks or line") }
         return checks.map { Assertion(location: field.location, of: reference, check: $0) }
     }

@@ -54,8 +54,8 @@ package struct Assertion: Sendable, Equatable {
         case logContains([String: String], count: Int?)
         /// No record of this step has all these values.
         case logLacks([String: String])
-        /// A formatted line of this step's log contains the text.
-        case logLine(String)
+        /// A formatted line of this step's log contains the text; where `file` is given, of the access log of that path.
+        case logLine(String, file: String?)
         case statistic(name: String, StatisticCheck)
         /// The sum of one of Istio's metrics over all series with these labels.
         case metric(name: String, labels: [String: String], StatisticCheck)

@@ -9,12 +9,12 @@ struct AccessLogPass {
 
     private let mesh: MeshConfig
     private let isIstio10: Bool
-    private let telemetry: [Telemetry.AccessLogging]
+    private let telemetry: [[Telemetry.AccessLogging]]
     private let diagnostics: DiagnosticCollector
 
-    /// `telemetry`: what the proxy's Telemetry resources say, the widest first.
+    /// `telemetry`: what each of the proxy's Telemetry resources says, the widest first.
     init(
-        mesh: MeshConfig, telemetry: [Telemetry.AccessLogging], isIstio10: Bool, diagnostics: DiagnosticCollector
+        mesh: MeshConfig, telemetry: [[Telemetry.AccessLogging]], isIstio10: Bool, diagnostics: DiagnosticCollector
     ) {
         self.mesh = mesh
         self.telemetry = telemetry
@@ -22,14 +22,13 @@ struct AccessLogPass {
         self.diagnostics = diagnostics
     }
 
-    /// The log of what goes out, and that of what comes in where it is another. A gateway is a client.
-    func configurations() -> (outbound: AccessLogConfiguration?, inbound: InboundAccessLog?) {
+    /// The logs of what goes out, and those of what comes in where they are others. A gateway is a client.
+    func configurations() -> (outbound: [AccessLogConfiguration], inbound: [AccessLogConfiguration]?) {
         if telemetry.isEmpty, mesh.defaultAccessLogProviders?.isEmpty ?? true {
-            return (meshConfiguration(path: mesh.accessLogFile ?? "/dev/stdout"), nil)
+            return ([meshConfiguration(path: mesh.accessLogFile ?? "/dev/stdout")].compactMap(\.self), nil)
         }
-        let (client, server) = (configuration(for: .client), configuration(for: .server))
-        if client == server { return (client, nil) }
-        return (client, server.map(InboundAccessLog.log) ?? InboundAccessLog.none)
+        let (client, server) = (configurations(for: .client), configurations(for: .server))
+        return (client, client == server ? nil : server)
     }
 
     // MARK: Telemetry
@@ -41,39 +40,36 @@ struct AccessLogPass {
         var location: SourceLocation?
     }
 
-    private func configuration(for mode: Telemetry.WorkloadMode) -> AccessLogConfiguration? {
-        let choices = choices(for: mode)
-        let logs = choices.compactMap { choice in
+    /// One for each provider, in the order in which they are named.
+    private func configurations(for mode: Telemetry.WorkloadMode) -> [AccessLogConfiguration] {
+        choices(for: mode).compactMap { choice in
             log(of: choice).map { log in
                 var log = log
                 log.filter = choice.filter.flatMap(checked)
                 return log
             }
         }
-        if logs.count > 1 {
-            diagnostics.warn(
-                "several providers log the same traffic (\(choices.map(\.provider).joined(separator: ", "))); "
-                    + "the lab keeps the lines of the first", at: choices[1].location)
-        }
-        return logs.first
     }
 
-    /// Istio: `mergeLogs`. What is more specific wins; without providers it means those of the wider resource.
+    /// Istio: `mergeLogs`. The providers that the most specific resource names are those that log; what is said of each
+    /// later holds. A rule without providers means those of the rule before.
     private func choices(for mode: Telemetry.WorkloadMode) -> [Choice] {
         let defaults = mesh.defaultAccessLogProviders ?? []
         var names = defaults.isEmpty ? [Self.builtIn] : defaults
+        let inScope = telemetry.map { Set($0.flatMap(\.providers).map(\.value)) }.last { !$0.isEmpty } ?? Set(names)
         var chosen = telemetry.isEmpty ? names.map { Choice(provider: $0) } : []
-        for rule in telemetry where rule.mode == .both || rule.mode == mode {
-            let own = rule.providers.map(\.value)
-            if !own.isEmpty, own != names {
-                names = own
-                chosen.removeAll { !own.contains($0.provider) }
-            }
-            for name in names {
-                chosen.removeAll { $0.provider == name }
-                guard !rule.disabled else { continue }
+        for rule in telemetry.joined() {
+            if !rule.providers.isEmpty { names = rule.providers.map(\.value) }
+            guard rule.mode == .both || rule.mode == mode else { continue }
+            for name in names where inScope.contains(name) {
+                let place = chosen.firstIndex { $0.provider == name }
+                if rule.disabled {
+                    if let place { chosen.remove(at: place) }
+                    continue
+                }
                 let location = rule.providers.first { $0.value == name }?.location ?? rule.filter?.location
-                chosen.append(Choice(provider: name, filter: rule.filter, location: location))
+                let choice = Choice(provider: name, filter: rule.filter, location: location)
+                if let place { chosen[place] = choice } else { chosen.append(choice) }
             }
         }
         return chosen
@@ -169,8 +165,8 @@ struct TelemetryIndex {
         self.rootNamespace = rootNamespace
     }
 
-    /// What they say of access logs, the widest first.
-    func accessLogging(namespace: String, labels: [String: String]) -> [Telemetry.AccessLogging] {
+    /// What each of them says of access logs, the widest first.
+    func accessLogging(namespace: String, labels: [String: String]) -> [[Telemetry.AccessLogging]] {
         func wide(_ namespace: String) -> Telemetry? {
             resources.first { $0.metadata.namespace == namespace && $0.selector == nil }
         }
@@ -178,6 +174,6 @@ struct TelemetryIndex {
             $0.metadata.namespace == namespace && ($0.selector.map(labels.hasAll) ?? false)
         }
         let all = [wide(rootNamespace), namespace == rootNamespace ? nil : wide(namespace), own]
-        return all.compactMap(\.self).flatMap(\.accessLogging)
+        return all.compactMap { $0?.accessLogging }.filter { !$0.isEmpty }
     }
 }

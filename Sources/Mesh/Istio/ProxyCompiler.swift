@@ -129,7 +129,7 @@ package struct ProxyCompiler {
             routes: GatewayRoutePass(context: context, servers: servers).tables(),
             clusters: clusters.builtIn() + clusters.outbound()
                 + (servers.hasAutoPassthrough ? clusters.byServerName() : []),
-            accessLog: accessLogPass(for: pod, context).configurations().outbound,
+            accessLogs: accessLogPass(for: pod, context).configurations().outbound,
             nameservers: nameservers.map { IPEndpoint($0, 53) })
         return (configuration, registry.diagnostics + diagnostics.all)
     }
@@ -160,9 +160,9 @@ package struct ProxyCompiler {
         }
         var configuration = ProxyConfiguration(
             node: node, listeners: listeners + [inbound.listener], routes: outbound.routes + inbound.routes,
-            clusters: outbound.clusters + inbound.clusters, accessLog: accessLogs.outbound,
+            clusters: outbound.clusters + inbound.clusters, accessLogs: accessLogs.outbound,
             nameservers: nameservers.map { IPEndpoint($0, 53) })
-        configuration.inboundAccessLog = accessLogs.inbound
+        configuration.inboundAccessLogs = accessLogs.inbound
         return (configuration, registry.diagnostics + outbound.diagnostics + context.diagnostics.all)
     }
 

@@ -140,17 +140,11 @@ struct AdminPages {
 
     // MARK: Log levels
 
-    private static let loggers = [
-        "admin", "client", "config", "conn_handler", "connection", "dns", "ext_authz", "filter", "forward_proxy",
-        "http", "http2", "main", "pool", "rbac", "router", "secret", "upstream",
-    ]
-    private static let levels = ["trace", "debug", "info", "warning", "error", "critical", "off"]
-
     private func logging(_ request: AdminRequest) -> AdminAnswer {
         var changes: [(logger: String, level: String)] = []
         for (name, value) in request.query {
             switch name {
-            case "level": changes += Self.loggers.map { ($0, value) }
+            case "level": changes += ProxyLog.Logger.allCases.map { ($0.rawValue, value) }
             case "paths", "group":
                 for item in value.split(separator: ",") {
                     let pair = item.split(separator: ":", maxSplits: 1).map(String.init)
@@ -159,11 +153,13 @@ struct AdminPages {
             default: changes.append((name, value))
             }
         }
+        var wanted: [(ProxyLog.Logger, ProxyLog.Level)] = []
         for change in changes {
-            guard Self.levels.contains(change.level) else { return refusal("unknown logger level") }
-            guard Self.loggers.contains(change.logger) else { return refusal("unknown logger name") }
+            guard let level = ProxyLog.Level(rawValue: change.level) else { return refusal("unknown logger level") }
+            guard let logger = ProxyLog.Logger(rawValue: change.logger) else { return refusal("unknown logger name") }
+            wanted.append((logger, level))
         }
-        for change in changes { worker.admin.levels[change.logger] = change.level }
+        for (logger, level) in wanted { worker.admin.log.set(level, of: logger) }
         return AdminAnswer(activeLoggers)
     }
 
@@ -176,22 +172,21 @@ struct AdminPages {
             usage: /logging?<name>=<level> (change single level)
             usage: /logging?paths=name1:level1,name2:level2,... (change multiple levels)
             usage: /logging?level=<level> (change all levels)
-            levels: \(Self.levels.joined(separator: " "))
+            levels: \(ProxyLog.Level.allCases.map(\.rawValue).joined(separator: " "))
             \(activeLoggers)
             """)
     }
 
     private var activeLoggers: String {
         "active loggers:\n"
-            + Self.loggers.map { "  \($0): \(worker.admin.levels[$0] ?? "warning")\n" }.joined()
+            + ProxyLog.Logger.allCases.map { "  \($0): \(worker.admin.log.level(of: $0))\n" }.joined()
     }
 }
 
 /// What the administration interface knows of a proxy beside its configuration. Confined to the worker's loop.
 struct AdminState {
     let startedAt: NIODeadline
-    /// Only those that were changed.
-    var levels: [String: String] = [:]
+    var log = ProxyLog()
     var isDraining = false
     var failsHealthChecks = false
 

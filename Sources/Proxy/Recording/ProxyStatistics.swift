@@ -35,6 +35,24 @@ final class ProxyStatistics: Sendable {
         }
     }
 
+    /// Forgets the counters of clusters that are gone, as Envoy does.
+    ///
+    /// - Parameter living: the names of the others: `a` may be gone while `a.b` is there.
+    func forget(clusters gone: [String], living: [String]) {
+        guard !gone.isEmpty else { return }
+        let prefixes = gone.map { gone in
+            (own: "cluster.\(gone).", others: living.filter { $0.hasPrefix("\(gone).") }.map { "cluster.\($0)." })
+        }
+        counters.withLockedValue { table in
+            for name in table.keys where name.hasPrefix("cluster.") {
+                let isGone = prefixes.contains { prefix in
+                    name.hasPrefix(prefix.own) && !prefix.others.contains { name.hasPrefix($0) }
+                }
+                if isGone { table[name] = nil }
+            }
+        }
+    }
+
     func snapshot() -> [String: UInt64] { counters.withLockedValue { $0.mapValues(\.value) } }
 
     /// Accepts `cluster.NAME;.upstream_cx_total` for `cluster.NAME.upstream_cx_total`, likewise for `http.`.

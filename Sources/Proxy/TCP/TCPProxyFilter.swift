@@ -43,6 +43,7 @@ final class TCPProxyFilter: @unchecked Sendable {
 
     func start() {
         worker.countConnection(of: "tcp.\(model.statPrefix)") { "tcp.\(model.statPrefix)." }
+        worker.reportProgress(of: self)
         if let limit = model.maxDownstreamConnectionDurationMs {
             durationTimer = worker.loop.scheduleTask(in: .milliseconds(Int64(limit))) { self.durationReached() }
         }
@@ -70,6 +71,16 @@ final class TCPProxyFilter: @unchecked Sendable {
     private var hash: UInt64? {
         model.hashesSourceIP == true ? XXHash64.hash(connection.source.address.description) : nil
     }
+
+    /// What is known of the connection up to now; nil when it has ended.
+    var progress: AccessLogRecord? {
+        guard state != .ended else { return nil }
+        var current = record
+        connection.tls?.describe(&current)
+        return current
+    }
+
+    var startedAt: NIODeadline { connection.startedAt }
 
     // MARK: From the client
 

@@ -34,9 +34,7 @@ struct ProxyProgram {
         let configuration = try read()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let connections = OpenConnections()
-        let formatter = configuration.accessLog.map {
-            AccessLogFormatter($0, hostName: configuration.node.pod)
-        }
+        let formatters = configuration.accessLogs.map { AccessLogFormatter($0, hostName: configuration.node.pod) }
         let context = CurrentNetworkContext()
         let proxy = BundledProxy(
             configuration: configuration, context: context,
@@ -47,8 +45,10 @@ struct ProxyProgram {
             case .accepted(let connection, _, _): connections.add(connection)
             case .closed(let connection): connections.remove(connection)
             case .record(_, let record):
-                if let formatter, formatter.logs(record) { Console.report(formatter.line(for: record) + "\n") }
-            case .connecting: break
+                for formatter in formatters where formatter.logs(record) {
+                    Console.report(formatter.line(for: record) + "\n")
+                }
+            case .connecting, .progress: break
             }
         }
         // From here on, so that a signal during the start is not lost.

@@ -31,7 +31,7 @@ struct RawConfiguration: Sendable {
             listeners: lanes.flatMap { lane in Self.listeners.map { listener($0, lane) } },
             routes: lanes.map { RouteConfiguration(name: "routes-\($0)", virtualHosts: hosts($0)) },
             clusters: [Cluster(name: "BlackHoleCluster", discovery: .staticEndpoints)] + lanes.flatMap(clusters),
-            accessLog: AccessLogConfiguration(format: .istioText))
+            accessLogs: [AccessLogConfiguration(format: .istioText)])
     }
 
     private func listener(_ name: String, _ lane: Int) -> Listener {

@@ -34,14 +34,14 @@ import Testing
     @Test("without a Telemetry the mesh's own settings hold, in both directions")
     func mesh() {
         let configuration = Self.fixture("").configuration
-        #expect(configuration.accessLog?.format == .istioText && configuration.inboundAccessLog == nil)
+        #expect(configuration.accessLogs.first?.format == .istioText && configuration.inboundAccessLogs == nil)
     }
 
     @Test("a Telemetry turns a log on that the mesh has not, and filters it")
     func rootNamespace() {
         let configuration = Self.fixture(Self.errorsEverywhere, file: "").configuration
-        #expect(configuration.accessLog?.filter == "response.code >= 400")
-        #expect(configuration.inboundAccessLog == nil && configuration.writesAccessLog)
+        #expect(configuration.accessLogs.first?.filter == "response.code >= 400")
+        #expect(configuration.inboundAccessLogs == nil && configuration.writesAccessLog)
     }
 
     @Test("the namespace wins over the mesh, and the workload over the namespace")
@@ -50,13 +50,33 @@ import Testing
         #expect(Self.fixture(Self.errorsEverywhere + quiet).configuration.writesAccessLog == false)
         let own = Self.telemetry(
             "own", "selector: {matchLabels: {app: sleep}}, accessLogging: [{providers: [{name: own}]}]")
-        let log = Self.fixture(Self.errorsEverywhere + quiet + own).configuration.accessLog
-        #expect(log == AccessLogConfiguration(path: "/dev/stderr", format: .text("own")))
+        let log = Self.fixture(Self.errorsEverywhere + quiet + own).configuration.accessLogs
+        #expect(log == [AccessLogConfiguration(path: "/dev/stderr", format: .text("own"))])
         let other = Self.telemetry(
             "own", "selector: {matchLabels: {app: other}}, accessLogging: [{providers: [{name: own}]}]")
-        #expect(Self.fixture(other).configuration.accessLog?.format == .istioText)
+        #expect(Self.fixture(other).configuration.accessLogs.first?.format == .istioText)
         let elsewhere = Self.telemetry("far", in: "elsewhere", "accessLogging: [{disabled: true}]")
         #expect(Self.fixture(elsewhere).configuration.writesAccessLog)
+    }
+
+    @Test("the providers of one Telemetry log the same traffic, each in its own file and form, by its own filter")
+    func several() {
+        let both = Self.telemetry(
+            "both",
+            "accessLogging: [{providers: [{name: envoy}]}, "
+                + "{providers: [{name: own}], filter: {expression: 'response.code >= 500'}}]")
+        let configuration = Self.fixture(Self.errorsEverywhere + both).configuration
+        #expect(configuration.accessLogs.map(\.path) == ["/dev/stdout", "/dev/stderr"])
+        #expect(configuration.accessLogs.map(\.format) == [.istioText, .text("own")])
+        #expect(configuration.accessLogs.map(\.filter) == [nil, "response.code >= 500"])
+    }
+
+    @Test("a narrower Telemetry names the providers anew")
+    func narrower() {
+        let both = Self.telemetry(
+            "both", in: "istio-system", "accessLogging: [{providers: [{name: envoy}, {name: own}]}]")
+        let one = Self.telemetry("one", "accessLogging: [{providers: [{name: own}]}]")
+        #expect(Self.fixture(both + one).configuration.accessLogs.map(\.path) == ["/dev/stderr"])
     }
 
     @Test("a mode names one side of connections")
@@ -64,8 +84,8 @@ import Testing
         let server = Self.telemetry(
             "server", "accessLogging: [{providers: [{name: envoy}]}, {match: {mode: SERVER}, disabled: true}]")
         let configuration = Self.fixture(server).configuration
-        #expect(configuration.accessLog(of: .outbound) != nil && configuration.accessLog(of: .inbound) == nil)
-        #expect(configuration.inboundAccessLog == InboundAccessLog.none)
+        #expect(configuration.accessLogs(of: .outbound).count == 1 && configuration.accessLogs(of: .inbound).isEmpty)
+        #expect(configuration.inboundAccessLogs == [])
     }
 
     @Test("operators that Envoy does not know are errors, others without a value here are warnings")

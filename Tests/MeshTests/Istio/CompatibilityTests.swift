@@ -65,13 +65,13 @@ struct CompatibilityTests {
 
     @Test("The access log is in the release's format, and off where accessLogFile is empty")
     func accessLog() {
-        #expect(configuration().accessLog?.format == .istio10Text)
-        #expect(IstioFixture { $0.accessLogFile = "" }.configuration.accessLog == nil)
+        #expect(configuration().accessLogs.first?.format == .istio10Text)
+        #expect(IstioFixture { $0.accessLogFile = "" }.configuration.accessLogs.isEmpty)
         func format(_ compatibility: Scenario.Compatibility, _ encoding: String?) -> AccessLogConfiguration.Format? {
             IstioFixture(compatibility: compatibility) {
                 $0.accessLogFile = "/dev/stdout"
                 $0.accessLogEncoding = encoding
-            }.configuration.accessLog?.format
+            }.configuration.accessLogs.first?.format
         }
         #expect(format(.istio10, nil) == .istio10Text)
         #expect(format(.current, "TEXT") == .istioText)
