@@ -347,7 +347,9 @@ final class ProxyWorker: @unchecked Sendable {
             let before = Dictionary((old?[keyPath: kind] ?? []).map { (name($0), $0) }) { first, _ in first }
             let all = new[keyPath: kind]
             let names = Set(all.map(name))
-            return (all.filter { before[name($0)] != $0 }.map(name), before.keys.filter { !names.contains($0) }.sorted())
+            return (
+                all.filter { before[name($0)] != $0 }.map(name), before.keys.filter { !names.contains($0) }.sorted()
+            )
         }
         let clusters = changes(\.clusters, \.name)
         note(.upstream, .info, "cds: add \(clusters.set.count) cluster(s), remove \(clusters.gone.count) cluster(s)")

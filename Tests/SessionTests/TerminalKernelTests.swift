@@ -117,7 +117,8 @@ private struct StandingLabUnderTest {
         specification.environment = [
             "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "EGRESS_LAB_NAME=\(name)", "NO_COLOR=1", "TERM=xterm",
         ]
-        specification.workingDirectory = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        specification.workingDirectory =
+            URL(fileURLWithPath: #filePath).deletingLastPathComponent()
             .deletingLastPathComponent().deletingLastPathComponent().path
         return specification
     }
@@ -155,7 +156,9 @@ private final class PseudoTerminal {
     var modes: Modes {
         get throws {
             var attributes = termios()
-            guard tcgetattr(controller.number, &attributes) == 0 else { throw Problem(description: "no modes: \(errno)") }
+            guard tcgetattr(controller.number, &attributes) == 0 else {
+                throw Problem(description: "no modes: \(errno)")
+            }
             return Modes(
                 input: attributes.c_iflag, output: attributes.c_oflag, control: attributes.c_cflag,
                 local: attributes.c_lflag)

@@ -140,7 +140,8 @@ package final class IstioMetrics: Sendable {
         var series = state.series[living.labels] ?? Series()
         if known == nil { series.counters["istio_tcp_connections_opened_total", default: 0] += 1 }
         // Of the client, as Istio counts: what the server sent and what it received.
-        series.counters["istio_tcp_sent_bytes_total", default: 0] += record.bytesSent - min(living.sent, record.bytesSent)
+        series.counters["istio_tcp_sent_bytes_total", default: 0] +=
+            record.bytesSent - min(living.sent, record.bytesSent)
         series.counters["istio_tcp_received_bytes_total", default: 0] +=
             record.bytesReceived - min(living.received, record.bytesReceived)
         (living.sent, living.received) = (record.bytesSent, record.bytesReceived)

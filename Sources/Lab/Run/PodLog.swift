@@ -58,7 +58,8 @@ extension RunningPod {
             return (
                 "\(id):\(container)",
                 PodLog(
-                    entries: { program.records().map(LogEntry.init) }, lines: { program.lines().map { ProxyLogLine(path: "/dev/stdout", text: $0) } },
+                    entries: { program.records().map(LogEntry.init) },
+                    lines: { program.lines().map { ProxyLogLine(path: "/dev/stdout", text: $0) } },
                     hasOtherLines: plan.containers.contains { $0.name == container && !$0.logsOnlyConnections },
                     nextLine: program.nextLine)
             )

@@ -29,7 +29,8 @@ struct PodFiles {
     static func environment(path: String?, hostName: String) -> [String: String] {
         let directories = (path ?? "").split(separator: ":").filter { $0 != "/root" && !$0.hasPrefix("/root/") }
         return [
-            "PATH": directories.isEmpty ? ProgramLocator.usualPath : directories.joined(separator: ":"), "HOME": "/tmp", "LANG": "C.UTF-8", "HOSTNAME": hostName,
+            "PATH": directories.isEmpty ? ProgramLocator.usualPath : directories.joined(separator: ":"), "HOME": "/tmp",
+            "LANG": "C.UTF-8", "HOSTNAME": hostName,
             "SSL_CERT_FILE": bundle, "CURL_CA_BUNDLE": bundle,
         ]
     }

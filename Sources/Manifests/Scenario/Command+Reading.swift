@@ -44,7 +44,9 @@ extension ScenarioPass {
             field["count"]?.error("count needs contains")
         }
         if let lacks = field["lacks"] { checks.append(.logLacks(Self.values(lacks))) }
-        if let line = field["line"] { checks += line.listOrSelf.compactMap(\.text).map { .logLine($0, file: field["file"]?.string) } }
+        if let line = field["line"] {
+            checks += line.listOrSelf.compactMap(\.text).map { .logLine($0, file: field["file"]?.string) }
+        }
         if field["line"] == nil { field["file"]?.error("file needs line") }
         if checks.isEmpty { field.error("an assertion on a log needs contains, lacks or line") }
         return checks.map { Assertion(location: field.location, of: reference, check: $0) }
