@@ -218,6 +218,17 @@ extension MeshGenerator {
             guard chain == "mutual" || chain == "origination" else { continue }
             mesh.flows[mesh.flows.count - 1]["path"] = dice.pick("/status/204", "/status/404", "/status/503", "/ip")
         }
+        guard chain == "mutual" || chain == "origination" else { return }
+        // Other flows to the name go that way, too.
+        for index in mesh.flows.indices {
+            let flow = mesh.flows[index]
+            guard [flow["to"], flow["host"]].contains(where: { $0?.string?.contains(name) == true }),
+                let path = flow["path"]?.string,
+                path.hasPrefix("/anything") || path.hasPrefix("/headers")
+                    || path.hasPrefix("/get")
+            else { continue }
+            mesh.flows[index]["path"] = "/status/204"
+        }
     }
 
     private mutating func addFlow(from source: String, to destination: String, names: [String]) {

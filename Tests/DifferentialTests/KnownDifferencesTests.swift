@@ -25,4 +25,16 @@ import Testing
         #expect(!isKnown(body: long, field: "status") && !isKnown(body: long, to: "tcp://web:80"))
         #expect(!isKnown(body: long, field: "access-log[sidecar default/client #2].response_flags"))
     }
+
+    @Test("Of a long request that is refused meanwhile the bundled proxy counts what its growing buffers have taken")
+    func longRequest() {
+        let long = String(repeating: "a", count: 5000)
+        func isKnown(_ left: String, _ right: String, body: String, field: String = "bytes_sent") -> Bool {
+            self.isKnown(body: body, field: "access-log[sidecar default/client].\(field)", left: left, right: right)
+        }
+        #expect(isKnown("3840", "5121", body: long) && isKnown("768", "5121", body: long, field: "bytes_received"))
+        #expect(!isKnown("5121", "3840", body: long) && !isKnown("3841", "5121", body: long))
+        #expect(!isKnown("3840", "4000", body: long) && !isKnown("256", "400", body: "short"))
+        #expect(!isKnown("3840", "5121", body: long, field: "duration"))
+    }
 }
