@@ -20,7 +20,7 @@ struct KnownDifferences: Sendable {
     private func isPartOfLongRequest(_ finding: Finding, _ flow: YAMLValue) -> Bool {
         let length = (flow["body"]?.string?.utf8.count ?? 0) + (flow["path"]?.string?.utf8.count ?? 0)
         guard flow["to"]?.string?.hasPrefix("http://") == true, length >= 1024,
-            let left = Int(finding.left), let right = Int(finding.right)
+            let left = finding.left.flatMap({ Int($0) }), let right = finding.right.flatMap({ Int($0) })
         else { return false }
         return finding.field.wholeMatch(of: /access-log\[sidecar [^ \]]+\]\.bytes_(sent|received)/) != nil
             && [256, 768, 1792, 3840].contains(left) && right > length
