@@ -7,7 +7,7 @@ struct Options {
           seed=N     which meshes (1)
           count=N    how many (200)
           first=N    the index of the first one (0)
-          jobs=N     how many labs at a time (12): most of them wait for an answer that never comes
+          jobs=N     how many labs at a time (4): most of them wait for an answer that never comes
           shrink=N   how many differences are made small, each of another kind (5)
           tries=N    how many labs that may take for each (200)
           left=PLANE, right=PLANE
@@ -20,7 +20,7 @@ struct Options {
     var seed: UInt64 = 1
     var count = 200
     var first = 0
-    var jobs = 12
+    var jobs = 4
     var shrink = 5
     var tries = 200
     var left = Scenario.DataPlaneKind.bundled
